@@ -1,0 +1,98 @@
+namespace ValueFlow.Core.Values
+
+open System
+
+/// Where cells lie, for models that are drawn as a map.
+type GridLayout =
+    {
+        /// Rows of the map, the first at the top.
+        Rows: int
+        /// Columns of the map.
+        Columns: int
+        /// For each state its cell, row * Columns + column, or -1 for a state without one.
+        Cells: int[]
+        /// For each cell what it shows: 'S' start, 'G' goal, 'H' hole, 'C' cliff, '#' wall, ' ' floor.
+        Marks: char[]
+        /// For each action its direction (dx to the right, dy downwards), or (0, 0).
+        Directions: struct (int * int)[]
+    }
+
+/// A finite Markov decision process, sparse by state and action. Made by <c>ModelBuilder</c>, which holds what is said here; nobody changes
+/// an array of a model.
+///
+/// State s owns the rows RowOffsets[s] .. RowOffsets[s+1]-1, one for each action that it allows (the mask is what is absent); a
+/// terminal state owns none and has value zero. Row k owns the transitions Offsets[k] .. Offsets[k+1]-1.
+type Model =
+    internal
+        {
+            stateCount: int
+            actionCount: int
+            rowOffsets: int[]
+            rowActions: int[]
+            offsets: int[]
+            successors: int[]
+            probabilities: float[]
+            rewards: float[]
+            continuations: float[]
+            lower: float[]
+            upper: float[]
+            stateNames: string[]
+            actionNames: string[]
+            initial: int[]
+            labels: Map<string, int[]>
+            grid: GridLayout voption
+            normalisation: float
+            warnings: string list
+        }
+
+    /// The number of states.
+    member this.StateCount = this.stateCount
+    /// The number of actions that some state allows.
+    member this.ActionCount = this.actionCount
+    /// The number of pairs of a state and an action that it allows.
+    member this.RowCount = this.rowActions.Length
+    /// The number of transitions.
+    member this.TransitionCount = this.successors.Length
+    /// For each state its first row; one entry more than states.
+    member this.RowOffsets: ReadOnlySpan<int> = ReadOnlySpan this.rowOffsets
+    /// For each row its action.
+    member this.RowActions: ReadOnlySpan<int> = ReadOnlySpan this.rowActions
+    /// For each row its first transition; one entry more than rows.
+    member this.Offsets: ReadOnlySpan<int> = ReadOnlySpan this.offsets
+    /// For each transition the state that it leads to.
+    member this.Successors: ReadOnlySpan<int> = ReadOnlySpan this.successors
+    /// For each transition its probability given state and action; in an interval model a law within the bounds.
+    member this.Probabilities: ReadOnlySpan<float> = ReadOnlySpan this.probabilities
+    /// For each transition its reward r(s, a, s').
+    member this.Rewards: ReadOnlySpan<float> = ReadOnlySpan this.rewards
+    /// For each transition the share of the discount that applies to what follows, in [0, 1]: 1 as a rule, 0 where the episode
+    /// ends with the transition, discount^(t-1) where it takes t steps. Empty if all are 1.
+    member this.Continuations: ReadOnlySpan<float> = ReadOnlySpan this.continuations
+    /// For each transition the least probability of an interval model; empty if the model is no interval model.
+    member this.Lower: ReadOnlySpan<float> = ReadOnlySpan this.lower
+    /// For each transition the largest probability of an interval model; empty if the model is no interval model.
+    member this.Upper: ReadOnlySpan<float> = ReadOnlySpan this.upper
+    /// True if the probabilities are known only to lie in intervals.
+    member this.IsInterval = this.lower.Length > 0
+    /// The states to start from, possibly none.
+    member this.Initial: ReadOnlySpan<int> = ReadOnlySpan this.initial
+    /// The states that carry a label, in increasing order.
+    member this.Labels: Map<string, int[]> = this.labels
+    /// Where the states lie on a map.
+    member this.Grid: GridLayout voption = this.grid
+    /// The largest |sum - 1| of a row before it was normalised.
+    member this.Normalisation: float = this.normalisation
+    /// What the reader or builder found worth saying, though no error.
+    member this.Warnings: string list = this.warnings
+    /// True for states without actions: their value is zero.
+    member this.IsTerminal(state: int) : bool = this.rowOffsets[state] = this.rowOffsets[state + 1]
+
+    /// The state's name, its number if it has none.
+    member this.StateName(state: int) : string = if this.stateNames.Length = 0 then string state else this.stateNames[state]
+
+    /// The action's name, its number if it has none.
+    member this.ActionName(action: int) : string = if this.actionNames.Length = 0 then string action else this.actionNames[action]
+
+    /// The factor on what follows a transition, before the discount.
+    member internal this.Continuation(transition: int) : float =
+        if this.continuations.Length = 0 then 1.0 else this.continuations[transition]
