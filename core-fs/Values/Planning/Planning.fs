@@ -1,0 +1,193 @@
+namespace ValueFlow.Core.Values
+
+open System
+open ValueFlow.Core.Foundations
+
+/// What planning methods share: the loop that applies, brackets, reports and stops; and the solution that it hands out.
+[<RequireQualifiedAccess>]
+module Planning =
+
+    /// The next values, written over <c>values</c>, from an application values -> image. False if it was cancelled.
+    type internal Advance = delegate of values: float[] * image: float[] * bracket: Bracket -> bool
+
+    /// Values that start a method: zero, or the caller's (copied), with zero in terminal states.
+    let internal start (bellman: Bellman) (given: float[] voption) : float[] =
+        let model = bellman.Kernel.Model
+
+        match given with
+        | ValueNone -> Array.zeroCreate model.StateCount
+        | ValueSome values ->
+            Shape.requireLength "start" model.StateCount values.Length
+            Shape.requireFinite "start" values
+            Array.mapi (fun s value -> if model.IsTerminal s then 0.0 else value) values
+
+    // values of the midpoint, the bounds, and the error of the midpoint, for the image T V and its bracket.
+    let private enclose (model: Model) (image: float[]) (bracket: Bracket) =
+        if bracket.Certificate = Certificate.Estimate then
+            let unbounded sign = Array.init image.Length (fun s -> if model.IsTerminal s then 0.0 else sign * Double.PositiveInfinity)
+            struct (Array.copy image, unbounded -1.0, unbounded 1.0, Double.PositiveInfinity)
+        else
+            let middle = 0.5 * (bracket.Below + bracket.Above)
+            let at (offset: float) s = if model.IsTerminal s then 0.0 else image[s] + offset
+            let values = Array.init image.Length (at middle)
+            let outward = Bound.unitRoundoff * 2.0
+
+            let lower =
+                Array.init image.Length (fun s -> let x = at bracket.Below s in x - outward * abs x)
+
+            let upper =
+                Array.init image.Length (fun s -> let x = at bracket.Above s in x + outward * abs x)
+
+            let mutable bound = 0.0
+
+            for s in 0 .. values.Length - 1 do
+                bound <- Math.Max(bound, Math.Max(values[s] - lower[s], upper[s] - values[s]))
+
+            struct (values, lower, upper, Bound.above bound)
+
+    /// For each state the action of its chosen row, or -1.
+    let internal actionsOf (model: Model) (chosen: int[]) : int[] =
+        chosen |> Array.map (fun row -> if row < 0 then -1 else model.rowActions[row])
+
+    /// For each state the best row by its action value, or -1; the row that stands already wins unless another is better by more than the margin.
+    let internal improve (model: Model) (direction: Direction) (rowValues: float[]) (margin: float) (chosen: int[]) : bool =
+        let sign = if direction = Direction.Maximise then 1.0 else -1.0
+        let mutable changed = false
+
+        for s in 0 .. model.stateCount - 1 do
+            let first, next = model.rowOffsets[s], model.rowOffsets[s + 1]
+
+            if first < next then
+                let mutable best = if chosen[s] < 0 then first else chosen[s]
+                let mutable bar = sign * rowValues[best] + (if chosen[s] < 0 then 0.0 else margin)
+
+                for row in first .. next - 1 do
+                    if sign * rowValues[row] > bar then
+                        best <- row
+                        bar <- sign * rowValues[row]
+
+                if best <> chosen[s] then
+                    chosen[s] <- best
+                    changed <- true
+
+        changed
+
+    let private firstNotFinite (model: Model) (image: float[]) =
+        image
+        |> Array.tryFindIndex (Double.IsFinite >> not)
+        |> Option.map (fun s -> $"the value of state {model.StateName s} became {ModelError.number image[s]}")
+
+    /// The one loop of planning: apply, bracket, stop or advance.
+    let internal run
+        (name: string)
+        (options: RunOptions)
+        (bellman: Bellman)
+        (apply: float[] -> float[] -> bool)
+        (bracketOf: float[] -> float[] -> Bracket)
+        (given: float[] voption)
+        (advance: Advance)
+        : Solution =
+        RunOptions.require options
+        let model = bellman.Kernel.Model
+        let values = start bellman given
+        let image = Array.zeroCreate model.StateCount
+        let history = History()
+        let struct (_, factor) = bellman.Factors
+        let patience = if factor < 1.0 && factor > 0.0 then int (Math.Min(1e8, ceil (log 0.5 / log factor))) + 4 else 4
+        let mutable sweeps = 0
+        let mutable best = Double.PositiveInfinity
+        let mutable halved = 0
+        // The last application that was completed, kept for a run that ends on the way.
+        let basis = Array.copy values
+        let reached = Array.copy values
+        let mutable bracket =
+            {
+                Below = Double.NegativeInfinity
+                Above = Double.PositiveInfinity
+                Residual = Double.PositiveInfinity
+                Floor = 0.0
+                Certificate = Certificate.Estimate
+            }
+
+        let mutable last = { Applications = 0; Residual = Double.PositiveInfinity; Bound = Double.PositiveInfinity }
+        let mutable outcome = ValueNone
+
+        while outcome.IsNone do
+            if options.Cancellation.IsCancellationRequested then
+                outcome <- ValueSome Outcome.Cancelled
+            elif sweeps >= options.Budget then
+                outcome <- ValueSome Outcome.BudgetExhausted
+            elif not (apply values image) then
+                outcome <- ValueSome Outcome.Cancelled
+            else
+                sweeps <- sweeps + 1
+                let found = bracketOf values image
+
+                if not (Double.IsFinite found.Residual) then
+                    let words = firstNotFinite model image |> Option.defaultValue $"the residual became {found.Residual}"
+                    outcome <- ValueSome(Outcome.NotFinite words)
+                else
+                    bracket <- found
+                    Array.blit values 0 basis 0 values.Length
+                    Array.blit image 0 reached 0 image.Length
+                    let certified = bracket.Certificate <> Certificate.Estimate
+                    let half = if certified then bracket.HalfWidth else Double.PositiveInfinity
+
+                    last <-
+                        {
+                            Applications = sweeps
+                            Residual = bracket.Residual
+                            Bound = half
+                        }
+
+                    history.Add last
+                    options.Progress last
+                    let progress = if certified then bracket.Above - bracket.Below else bracket.Residual
+
+                    if progress <= 0.5 * best then
+                        best <- progress
+                        halved <- sweeps
+
+                    // Adding the midpoint rounds as well: a little less than the tolerance is asked for.
+                    if (if certified then half * (1.0 + 1e-9) else bracket.Residual) <= options.Tolerance then
+                        outcome <- ValueSome Outcome.Converged
+                    elif certified && half <= bracket.Floor then
+                        outcome <- ValueSome Outcome.PrecisionFloor
+                    elif certified && sweeps - halved > patience then
+                        outcome <- ValueSome Outcome.PrecisionFloor
+                    elif not (advance.Invoke(values, image, bracket)) then
+                        outcome <- ValueSome Outcome.Cancelled
+
+        let struct (middle, lower, upper, bound) = enclose model reached bracket
+        let direction = bellman.Action.Direction
+
+        let policy =
+            match bellman.Action, direction with
+            | :? PolicyMean as mean, _ ->
+                let chosen = Array.create model.StateCount -1
+                improve model Direction.Maximise mean.Policy.Rows 0.0 chosen |> ignore
+                actionsOf model chosen
+            | _, ValueSome direction -> bellman.Greedy(basis, direction, System.Threading.CancellationToken.None)
+            | _, ValueNone -> bellman.Greedy(basis, Direction.Maximise, System.Threading.CancellationToken.None)
+
+        // The greedy policy of V satisfies the same lower bound as V* (for costs the same upper bound), so that it loses at most the width.
+        let loss =
+            match bellman.Action with
+            | :? Extreme when bracket.Certificate = Certificate.SpanBounds -> Bound.above (bracket.Above - bracket.Below) * (1.0 + 1e-9)
+            | :? Extreme -> Bound.above (2.0 * (bracket.Above - bracket.Below))
+            | _ -> Double.PositiveInfinity
+
+        {
+            Values = middle
+            Lower = lower
+            Upper = upper
+            Policy = policy
+            Bound = bound
+            Floor = bracket.Floor
+            PolicyLoss = loss
+            Certificate = bracket.Certificate
+            Outcome = outcome.Value
+            Method = name
+            Sweeps = sweeps
+            History = history.Close last
+        }

@@ -1,0 +1,78 @@
+namespace ValueFlow.Core.Values
+
+open System
+open System.Runtime.CompilerServices
+open TorchSharp
+open ValueFlow.Core.Foundations
+
+/// The row form of max and min.
+[<Struct; IsReadOnly>]
+type internal ExtremeRow(sign: float) =
+    interface IActionRowSummary with
+        member _.Value(q, _) =
+            let mutable best = Double.NegativeInfinity
+
+            for value in q do
+                best <- Math.Max(best, sign * value)
+
+            sign * best
+
+/// max over a of q(a), or min for costs: the greedy summary (Bellman 1957, "Dynamic programming").
+[<Sealed>]
+type Extreme(direction: Direction) =
+    inherit
+        ActionSummary(
+            (if direction = Direction.Maximise then "max" else "min"),
+            SummaryClaim.all "Bellman 1957, Dynamic programming"
+        )
+
+    override _.Direction = ValueSome direction
+    override _.Bind(_, user) = user.Use(ExtremeRow(if direction = Direction.Maximise then 1.0 else -1.0))
+
+    override _.OnTensor(rows, q) =
+        Lifetime.keep (fun () ->
+            let other = rows.ActionMask.logical_not ()
+
+            if direction = Direction.Maximise then
+                (q.masked_fill (other, Scalar.op_Implicit Double.NegativeInfinity)).amax [| 1L |]
+            else
+                (q.masked_fill (other, Scalar.op_Implicit Double.PositiveInfinity)).amin [| 1L |])
+
+/// The row form of the epsilon mix.
+[<Struct; IsReadOnly>]
+type internal EpsilonRow(epsilon: float, sign: float) =
+    interface IActionRowSummary with
+        member _.Value(q, _) =
+            let mutable best = Double.NegativeInfinity
+            let mutable sum = 0.0
+
+            for value in q do
+                best <- Math.Max(best, sign * value)
+                sum <- sum + value
+
+            (1.0 - epsilon) * (sign * best) + epsilon * (sum / float q.Length)
+
+/// (1 - e) max over a of q(a) + e mean over a of q(a), e in [0, 1]: the value of acting at random one time in 1/e
+/// (Littman and Szepesvari 1996, "A generalized reinforcement-learning model").
+[<Sealed>]
+type EpsilonMix(epsilon: float, direction: Direction) =
+    inherit
+        ActionSummary(
+            (if direction = Direction.Maximise then $"epsilon-max({epsilon})" else $"epsilon-min({epsilon})"),
+            SummaryClaim.all "Littman and Szepesvari 1996"
+        )
+
+    do
+        if not (epsilon >= 0.0 && epsilon <= 1.0) then
+            invalidArg (nameof epsilon) $"epsilon must lie in [0, 1] but is {epsilon}"
+
+    override _.Direction = ValueSome direction
+    override _.Rounding(actions, magnitude) = float (actions + 8) * Bound.unitRoundoff * magnitude
+    override _.Bind(_, user) = user.Use(EpsilonRow(epsilon, (if direction = Direction.Maximise then 1.0 else -1.0)))
+
+    override _.OnTensor(rows, q) =
+        Lifetime.keep (fun () ->
+            let best = Extreme(direction).OnTensor(rows, q)
+            let count = (rows.ActionMask.``to`` torch.float64).sum 1L
+            let mean = (q.mul (rows.ActionMask.``to`` torch.float64)).sum(1L).div count
+            (best.mul (Scalar.op_Implicit (1.0 - epsilon))).add (mean.mul (Scalar.op_Implicit epsilon)))

@@ -1,0 +1,122 @@
+namespace ValueFlow.Core.Values
+
+open System
+open ValueFlow.Core.Foundations
+
+/// A model with a discount folded in: the arrays that sweeps read. The discount of a transition is gamma(s, a, s') =
+/// discount * continuation(s, a, s').
+[<Sealed>]
+type Kernel(model: Model, discount: float) =
+
+    do
+        if not (discount >= 0.0 && discount < 1.0) then
+            invalidArg (nameof discount) $"discount must lie in [0, 1) but is {discount}"
+
+    let rowCount = model.rowActions.Length
+
+    let discounts = lazy (model.continuations |> Array.map (fun c -> discount * c))
+
+    let gamma transition = if model.continuations.Length = 0 then discount else discounts.Value[transition]
+
+    let perRow (fold: float -> int -> float) start =
+        Array.init rowCount (fun row ->
+            let mutable result = start
+
+            for k in model.offsets[row] .. model.offsets[row + 1] - 1 do
+                result <- fold result k
+
+            result)
+
+    let rowRewards = lazy (perRow (fun sum k -> sum + model.probabilities[k] * model.rewards[k]) 0.0)
+    let weights = lazy (Array.init model.successors.Length (fun k -> model.probabilities[k] * gamma k))
+    let masses = lazy (perRow (fun sum k -> sum + weights.Value[k]) 0.0)
+
+    let longestRow =
+        let mutable longest = 0
+
+        for row in 0 .. rowCount - 1 do
+            longest <- Math.Max(longest, model.offsets[row + 1] - model.offsets[row])
+
+        longest
+
+    let mostActions =
+        let mutable most = 0
+
+        for state in 0 .. model.stateCount - 1 do
+            most <- Math.Max(most, model.rowOffsets[state + 1] - model.rowOffsets[state])
+
+        most
+
+    let largestReward =
+        let mutable largest = 0.0
+
+        for reward in model.rewards do
+            largest <- Math.Max(largest, abs reward)
+
+        largest
+
+    let hasTerminals =
+        let mutable state = 0
+
+        while state < model.stateCount && not (model.IsTerminal state) do
+            state <- state + 1
+
+        state < model.stateCount
+
+    let slack = float (longestRow + 4) * Bound.unitRoundoff
+
+    let extremes (values: float seq) =
+        if Seq.isEmpty values then
+            struct (0.0, 0.0)
+        else
+            struct (Seq.min values * (1.0 - slack), Seq.max values * (1.0 + slack))
+
+    /// The model.
+    member _.Model = model
+    /// The discount.
+    member _.Discount = discount
+    /// The most transitions of a row.
+    member _.LongestRow = longestRow
+    /// The most actions of a state.
+    member _.MostActions = mostActions
+    /// The largest |r(s, a, s')|.
+    member _.LargestReward = largestReward
+    /// True if a state is terminal.
+    member _.HasTerminals = hasTerminals
+    /// For each row sum over s' of P r: the mean reward.
+    member internal _.RowRewards: float[] = rowRewards.Value
+    /// For each transition P gamma.
+    member internal _.Weights: float[] = weights.Value
+    /// For each transition gamma; empty if it is the discount everywhere.
+    member internal _.Discounts: float[] = discounts.Value
+
+    /// The least and the largest sum over s' of P gamma of a row, rounding included: how much of a constant an expectation passes on.
+    member val MassFactors: struct (float * float) = extremes masses.Value
+
+    /// The least and the largest gamma of a transition, rounding included: how much of a constant any summary of outcomes passes on.
+    member val DiscountFactors: struct (float * float) =
+        if rowCount = 0 then struct (0.0, 0.0)
+        elif model.continuations.Length = 0 then struct (discount * (1.0 - slack), discount * (1.0 + slack))
+        else extremes discounts.Value
+
+    /// max |r| + gamma max |V|: no outcome is larger.
+    member _.Magnitude(values: float[]) : float =
+        let mutable largest = 0.0
+
+        for value in values do
+            largest <- Math.Max(largest, abs value)
+
+        largestReward + discount * largest
+
+    /// Writes sign * (r + gamma V(s')) for the transitions of a row.
+    member internal _.WriteOutcomes(values: float[], row: int, sign: float, outcomes: Span<float>) : unit =
+        let first = model.offsets[row]
+
+        if model.continuations.Length = 0 then
+            for k in 0 .. outcomes.Length - 1 do
+                outcomes[k] <- sign * (model.rewards[first + k] + discount * values[model.successors[first + k]])
+        else
+            let discounts = discounts.Value
+
+            for k in 0 .. outcomes.Length - 1 do
+                outcomes[k] <- sign * (model.rewards[first + k] + discounts[first + k] * values[model.successors[first + k]])

@@ -1,0 +1,181 @@
+namespace ValueFlow.Core.Values
+
+open System
+open System.Buffers
+open System.Threading
+open System.Threading.Tasks
+
+/// One generalised Bellman backup over all states, for a pair of summaries: the fast row form behind operators and planning methods.
+/// It keeps no state of its own: several threads may use it at once.
+[<AbstractClass>]
+type Sweep(kernel: Kernel) =
+
+    /// States a block: between blocks a sweep looks at the cancellation, and threads take turns.
+    static member val internal BlockSize = 2048
+
+    /// The kernel that is swept.
+    member _.Kernel = kernel
+
+    /// Writes (T V)(s) for the states first .. last - 1, and zero for terminal ones. The destination may be the source: then later states see
+    /// the new values of earlier ones (Gauss and Seidel).
+    abstract Block: source: float[] * destination: float[] * context: int[] * first: int * last: int -> unit
+
+    /// Writes rho for the rows of the states first .. last - 1.
+    abstract RowBlock: source: float[] * rowValues: float[] * context: int[] * first: int * last: int -> unit
+
+    /// Writes rho of the chosen row of each of the states first .. last - 1 (-1 in terminal states, whose value is zero): the backup under a
+    /// deterministic policy. The destination may be the source.
+    abstract ChosenBlock:
+        source: float[] * destination: float[] * context: int[] * chosen: int[] * first: int * last: int -> unit
+
+    /// Called before the blocks of a sweep, and given back to <c>Done</c>.
+    abstract Prepare: values: float[] -> int[]
+
+    /// Takes back what <c>Prepare</c> gave.
+    abstract Done: context: int[] -> unit
+
+    member private this.Blocks(work: Action<int, int>, cancellation: CancellationToken) =
+        let model = kernel.Model
+        let count = model.stateCount
+        let blocks = (count + Sweep.BlockSize - 1) / Sweep.BlockSize
+
+        let run block =
+            work.Invoke(block * Sweep.BlockSize, Math.Min(count, (block + 1) * Sweep.BlockSize))
+
+        if blocks > 1 && model.successors.Length > 100_000 && Environment.ProcessorCount > 1 then
+            let result =
+                Parallel.For(
+                    0,
+                    blocks,
+                    fun block (state: ParallelLoopState) ->
+                        if cancellation.IsCancellationRequested then
+                            state.Stop()
+                        else
+                            run block
+                )
+
+            result.IsCompleted
+        else
+            let mutable block = 0
+
+            while block < blocks && not cancellation.IsCancellationRequested do
+                run block
+                block <- block + 1
+
+            block = blocks
+
+    /// destination = T source, for two different arrays. False if it was cancelled on the way: then the destination is of no use.
+    member this.Apply(source: float[], destination: float[], cancellation: CancellationToken) : bool =
+        if obj.ReferenceEquals(source, destination) then
+            invalidArg (nameof destination) "destination must be another array than the source"
+
+        this.RequireLengths(source, destination)
+        let context = this.Prepare source
+
+        try
+            if kernel.Model.stateCount <= Sweep.BlockSize then
+                this.Block(source, destination, context, 0, kernel.Model.stateCount)
+                not cancellation.IsCancellationRequested
+            else
+                this.Blocks((fun first last -> this.Block(source, destination, context, first, last)), cancellation)
+        finally
+            this.Done context
+
+    /// destination = T source under the policy that takes the chosen row in each state. False if it was cancelled on the way.
+    member this.ApplyChosen(source: float[], destination: float[], chosen: int[], cancellation: CancellationToken) : bool =
+        this.RequireLengths(source, destination)
+        let context = this.Prepare source
+
+        try
+            this.Blocks((fun first last -> this.ChosenBlock(source, destination, context, chosen, first, last)), cancellation)
+        finally
+            this.Done context
+
+    /// Writes the action values rho(s, a) of every row. False if it was cancelled on the way.
+    member this.ActionValues(source: float[], rowValues: float[], cancellation: CancellationToken) : bool =
+        ValueFlow.Core.Foundations.Shape.requireLength (nameof source) kernel.Model.stateCount source.Length
+        ValueFlow.Core.Foundations.Shape.requireLength (nameof rowValues) kernel.Model.RowCount rowValues.Length
+        let context = this.Prepare source
+
+        try
+            this.Blocks((fun first last -> this.RowBlock(source, rowValues, context, first, last)), cancellation)
+        finally
+            this.Done context
+
+    member private _.RequireLengths(source: float[], destination: float[]) =
+        ValueFlow.Core.Foundations.Shape.requireLength (nameof source) kernel.Model.stateCount source.Length
+        ValueFlow.Core.Foundations.Shape.requireLength (nameof destination) kernel.Model.stateCount destination.Length
+
+/// The sweep of two summaries whose types are known, so that the compiler joins them into one loop.
+[<Sealed>]
+type internal Sweep<'State, 'Action
+    when 'State: struct and 'State :> IRowSummary and 'Action: struct and 'Action :> IActionRowSummary>
+    (kernel: Kernel, summary: 'State, actionSummary: 'Action) =
+    inherit Sweep(kernel)
+
+    override _.Prepare values = summary.Prepare values
+    override _.Done context = summary.Done context
+
+    override _.Block(source, destination, context, first, last) =
+        let mutable summary = summary
+        let mutable actionSummary = actionSummary
+        let rowOffsets = kernel.Model.rowOffsets
+        let places = kernel.MostActions
+        let scratch = ArrayPool<float>.Shared.Rent(places + summary.Scratch + 1)
+        let work = scratch.AsSpan(places, summary.Scratch)
+
+        for state in first .. last - 1 do
+            let start = rowOffsets[state]
+            let count = rowOffsets[state + 1] - start
+
+            if count = 0 then
+                destination[state] <- 0.0
+            else
+                let actionValues = scratch.AsSpan(0, count)
+
+                for place in 0 .. count - 1 do
+                    actionValues[place] <- summary.Value(source, context, start + place, work)
+
+                destination[state] <- actionSummary.Value(actionValues, start)
+
+        ArrayPool<float>.Shared.Return scratch
+
+    override _.RowBlock(source, rowValues, context, first, last) =
+        let mutable summary = summary
+        let rowOffsets = kernel.Model.rowOffsets
+        let scratch = ArrayPool<float>.Shared.Rent(summary.Scratch + 1)
+        let work = scratch.AsSpan(0, summary.Scratch)
+
+        for row in rowOffsets[first] .. rowOffsets[last] - 1 do
+            rowValues[row] <- summary.Value(source, context, row, work)
+
+        ArrayPool<float>.Shared.Return scratch
+
+    override _.ChosenBlock(source, destination, context, chosen, first, last) =
+        let mutable summary = summary
+        let scratch = ArrayPool<float>.Shared.Rent(summary.Scratch + 1)
+        let work = scratch.AsSpan(0, summary.Scratch)
+
+        for state in first .. last - 1 do
+            destination[state] <- if chosen[state] < 0 then 0.0 else summary.Value(source, context, chosen[state], work)
+
+        ArrayPool<float>.Shared.Return scratch
+
+/// Makes sweeps.
+[<RequireQualifiedAccess>]
+module Sweep =
+
+    /// The sweep of a kernel and two summaries.
+    let create (kernel: Kernel) (state: StateSummary) (action: ActionSummary) : Sweep =
+        state.Bind(
+            kernel,
+            { new IRowSummaryUser<Sweep> with
+                member _.Use rows =
+                    action.Bind(
+                        kernel.Model,
+                        { new IActionRowSummaryUser<Sweep> with
+                            member _.Use actions = Sweep<_, _>(kernel, rows, actions)
+                        }
+                    )
+            }
+        )
