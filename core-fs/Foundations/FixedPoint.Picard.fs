@@ -48,8 +48,8 @@ module FixedPoint =
         let mutable result = ValueNone
         let mutable applications = 0
         let mutable previous = Double.PositiveInfinity
-        // Steps within which a contraction halves its residual: if the best residual has not, only rounding is left.
-        let patience = if modulus < 1.0 then int (Math.Min(1e6, ceil (log 0.5 / log modulus))) + 2 else Int32.MaxValue
+        // One and a half times the steps within which a contraction halves its residual: if it has not, only rounding is left.
+        let patience = if modulus < 1.0 then int (Math.Min(1e6, ceil (1.5 * log 0.5 / log modulus))) + 2 else Int32.MaxValue
         let mutable best = Double.PositiveInfinity
         let mutable halved = 0
 

@@ -93,7 +93,8 @@ module Planning =
         let image = Array.zeroCreate model.StateCount
         let history = History()
         let struct (_, factor) = bellman.Factors
-        let patience = if factor < 1.0 && factor > 0.0 then int (Math.Min(1e8, ceil (log 0.5 / log factor))) + 4 else 4
+        // One and a half times the sweeps within which a contraction halves its residual: if it has not, only rounding is left.
+        let patience = if factor < 1.0 && factor > 0.0 then int (Math.Min(1e8, ceil (1.5 * log 0.5 / log factor))) + 4 else 4
         let mutable sweeps = 0
         let mutable best = Double.PositiveInfinity
         let mutable halved = 0

@@ -1,0 +1,57 @@
+module ValueFlow.Tests.Values.SummaryTests
+
+open Xunit
+open TorchSharp
+open ValueFlow.Core.Foundations
+open ValueFlow.Core.Values
+open ValueFlow.Tests.Values.CertificateTests
+
+/// Every state summary on models with exact probabilities.
+let stateSummaries: StateSummary list =
+    [
+        Expectation()
+        for attitude in [ Attitude.Adverse; Attitude.Favourable ] do
+            Cvar(0.3, attitude)
+            Cvar(1.0, attitude)
+            Entropic(0.5, attitude)
+            Entropic(20.0, attitude)
+            TotalVariation(0.2, Support.AllStates, attitude)
+            TotalVariation(0.9, Support.AllStates, attitude)
+            TotalVariation(0.2, Support.Nominal, attitude)
+    ]
+
+/// Every action summary.
+let actionSummaries (model: Model) : ActionSummary list =
+    let uniform = Policy.Uniform model
+    [
+        Extreme Direction.Maximise
+        Extreme Direction.Minimise
+        EpsilonMix(0.1, Direction.Maximise)
+        EpsilonMix(0.3, Direction.Minimise)
+        PolicyMean uniform
+        LogSumExp(0.5, uniform)
+        LogSumExp(-2.0, uniform)
+        LogSumExp.Mellowmax 3.0
+        LogSumExp.Mellowmax -3.0
+        Boltzmann 2.0
+    ]
+
+[<Fact>]
+let ``row form and tensor form agree for every pair of summaries`` () =
+    for seed in 1..60 do
+        let case = randomCase seed
+        let rows = new TensorRows(Kernel(case.Model, case.Discount))
+        let generator = Generator seed
+        let values = Array.init case.Model.StateCount (fun _ -> if generator.Uniform() < 0.2 then 0.0 else case.Scale * (generator.Uniform() - 0.5))
+
+        for state in stateSummaries do
+            for action in actionSummaries case.Model do
+                let bellman = Bellman.Create(case.Model, case.Discount, state, action)
+                let byRows = bellman.Operator.Apply values
+                use x = torch.tensor (values, dtype = torch.float64)
+                use image = (bellman.TensorOperator rows).Apply x
+                let byTensors = image.data<float>().ToArray()
+                let gap = Metric.sup.Distance byRows byTensors
+                Assert.True(gap <= 1e-12 * (1.0 + case.Scale), $"seed {seed}: {bellman.Operator.Name}: {gap} %A{byRows} %A{byTensors}")
+
+        (rows :> System.IDisposable).Dispose()
