@@ -70,8 +70,9 @@ module Space =
             Release = ignore
         }
 
-    /// Tensors of float64 of one shape. Runners free the iterates that they own.
+    /// Tensors of float64 of one shape. Runners free the iterates that they own. Throws an InvalidOperationException where libtorch cannot be loaded.
     let tensors () : Space<torch.Tensor> =
+        Lifetime.requireTorch ()
         let number (work: unit -> torch.Tensor) = Lifetime.within (fun () -> (work ()).item<float> ())
         let scaled (a: float) (x: torch.Tensor) = x.mul (Scalar.op_Implicit a)
 

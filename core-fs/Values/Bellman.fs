@@ -118,18 +118,6 @@ type Bellman private (kernel: Kernel, state: StateSummary, action: ActionSummary
 
     /// For each state the action whose value is best in the direction; the lowest number among equals, and -1 in a terminal state.
     member _.Greedy(values: float[], direction: Direction, cancellation: CancellationToken) : int[] =
-        let model = kernel.Model
-        let rowValues = Array.zeroCreate model.RowCount
-        let policy = Array.create model.StateCount -1
-        sweep.ActionValues(values, rowValues, cancellation) |> ignore
-        let sign = if direction = Direction.Maximise then 1.0 else -1.0
-
-        for s in 0 .. model.StateCount - 1 do
-            let mutable best = Double.NegativeInfinity
-
-            for row in model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 do
-                if sign * rowValues[row] > best then
-                    best <- sign * rowValues[row]
-                    policy[s] <- model.rowActions[row]
-
-        policy
+        let chosen = Array.create kernel.Model.StateCount -1
+        sweep.Improve(values, direction, 0.0, chosen, cancellation) |> ignore
+        chosen |> Array.map (fun row -> if row < 0 then -1 else kernel.Model.rowActions[row])

@@ -24,6 +24,7 @@ type ModelBuilder(stateCount: int) =
     let places = ResizeArray<int>()
     let mutable interval = false
     let mutable continues = true
+    let mutable parallelOutcomes = false
     let terminal = HashSet<int>()
     let initial = SortedSet<int>()
     let labels = SortedDictionary<string, SortedSet<int>>(StringComparer.Ordinal)
@@ -159,6 +160,11 @@ type ModelBuilder(stateCount: int) =
     /// Records an error that a reader found.
     member _.Report(fault: ModelFault, place: int) : unit = report fault -1 -1 place
 
+    /// Whether a row may lead to a successor twice with different rewards: two outcomes that only a risk measure tells apart. Files cannot say so.
+    member _.ParallelOutcomes
+        with get () = parallelOutcomes
+        and set value = parallelOutcomes <- value
+
     /// How many errors are kept in words; all are counted.
     member _.ErrorLimit
         with get () = limit
@@ -215,7 +221,9 @@ type ModelBuilder(stateCount: int) =
             let mutable upperSum = 0.0
 
             while k < count && states[order[k]] = state && actions[order[k]] = action do
-                if k > start && chosen[k] = chosen[k - 1] then
+                let again = k > start && chosen[k] = chosen[k - 1]
+
+                if again && not (parallelOutcomes && rewards[order[k]] <> rewards[order[k - 1]]) then
                     report (ModelFault.DuplicateSuccessor chosen[k]) state action places[order[k]]
 
                 lowerSum <- lowerSum + lower[k]

@@ -53,6 +53,19 @@ type Policy private (weights: float[]) =
 
         Policy weights
 
+    /// For each state the most likely action, the lowest number among equals; -1 in a terminal state.
+    member _.MostLikely(model: Model) : int[] =
+        Shape.requireLength (nameof model) weights.Length model.RowCount
+
+        Array.init model.StateCount (fun state ->
+            let mutable best = -1
+
+            for row in model.RowOffsets[state] .. model.RowOffsets[state + 1] - 1 do
+                if best < 0 || weights[row] > weights[best] then
+                    best <- row
+
+            if best < 0 then -1 else model.RowActions[best])
+
     /// The policy that takes every action of a state with the same probability.
     static member Uniform(model: Model) : Policy =
         let weights = Array.zeroCreate model.RowCount

@@ -11,7 +11,8 @@ type Solution =
         Lower: float[]
         /// For each state a number that the exact value is not above; +infinity where nothing is certified.
         Upper: float[]
-        /// For each state the action to take, or -1 in a terminal state.
+        /// For each state the action to take, or -1 in a terminal state. Empty if the run was cancelled, which ends at once: <c>Bellman.Greedy</c>
+        /// finds the decisions of the values.
         Policy: int[]
         /// sup over s of |Values(s) - V*(s)| is at most this, V* exact and rounding included; infinite for an estimate.
         Bound: float

@@ -2,8 +2,10 @@ namespace ValueFlow.Core.Values
 
 open System
 open System.Buffers
+open System.Runtime.CompilerServices
 open System.Threading
 open System.Threading.Tasks
+open ValueFlow.Core.Foundations
 
 /// One generalised Bellman backup over all states, for a pair of summaries: the fast row form behind operators and planning methods.
 /// It keeps no state of its own: several threads may use it at once.
@@ -27,6 +29,11 @@ type Sweep(kernel: Kernel) =
     /// deterministic policy. The destination may be the source.
     abstract ChosenBlock:
         source: float[] * destination: float[] * context: int[] * chosen: int[] * first: int * last: int -> unit
+
+    /// Improves the chosen rows of the states first .. last - 1 and returns how many changed: the row whose sign * rho is largest, the first of
+    /// several; the row that is chosen already (if not -1) stays unless another is better by more than the margin.
+    abstract ImproveBlock:
+        source: float[] * context: int[] * sign: float * margin: float * chosen: int[] * first: int * last: int -> int
 
     /// Called before the blocks of a sweep, and given back to <c>Done</c>.
     abstract Prepare: values: float[] -> int[]
@@ -91,10 +98,29 @@ type Sweep(kernel: Kernel) =
         finally
             this.Done context
 
+    /// Improves the chosen rows by the values of the source, in the direction; a chosen row stays unless another is better by more than the
+    /// margin. How many changed, or -1 if it was cancelled on the way.
+    member this.Improve
+        (source: float[], direction: Direction, margin: float, chosen: int[], cancellation: CancellationToken)
+        : int =
+        this.RequireLengths(source, source)
+        let context = this.Prepare source
+        let sign = if direction = Direction.Maximise then 1.0 else -1.0
+        let changed = [| 0 |]
+
+        let work first last =
+            let count = this.ImproveBlock(source, context, sign, margin, chosen, first, last)
+            Interlocked.Add(&changed[0], count) |> ignore
+
+        try
+            if this.Blocks(work, cancellation) then changed[0] else -1
+        finally
+            this.Done context
+
     /// Writes the action values rho(s, a) of every row. False if it was cancelled on the way.
     member this.ActionValues(source: float[], rowValues: float[], cancellation: CancellationToken) : bool =
-        ValueFlow.Core.Foundations.Shape.requireLength (nameof source) kernel.Model.stateCount source.Length
-        ValueFlow.Core.Foundations.Shape.requireLength (nameof rowValues) kernel.Model.RowCount rowValues.Length
+        Shape.requireLength (nameof source) kernel.Model.stateCount source.Length
+        Shape.requireLength (nameof rowValues) kernel.Model.RowCount rowValues.Length
         let context = this.Prepare source
 
         try
@@ -103,10 +129,11 @@ type Sweep(kernel: Kernel) =
             this.Done context
 
     member private _.RequireLengths(source: float[], destination: float[]) =
-        ValueFlow.Core.Foundations.Shape.requireLength (nameof source) kernel.Model.stateCount source.Length
-        ValueFlow.Core.Foundations.Shape.requireLength (nameof destination) kernel.Model.stateCount destination.Length
+        Shape.requireLength (nameof source) kernel.Model.stateCount source.Length
+        Shape.requireLength (nameof destination) kernel.Model.stateCount destination.Length
 
-/// The sweep of two summaries whose types are known, so that the compiler joins them into one loop.
+/// The sweep of two summaries whose types are known, so that the compiler joins them into one loop. Loops are compiled fully at once: a sweep over a
+/// million states is too long a call to wait for the runtime to notice that it is hot.
 [<Sealed>]
 type internal Sweep<'State, 'Action
     when 'State: struct and 'State :> IRowSummary and 'Action: struct and 'Action :> IActionRowSummary>
@@ -116,6 +143,7 @@ type internal Sweep<'State, 'Action
     override _.Prepare values = summary.Prepare values
     override _.Done context = summary.Done context
 
+    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     override _.Block(source, destination, context, first, last) =
         let mutable summary = summary
         let mutable actionSummary = actionSummary
@@ -140,6 +168,7 @@ type internal Sweep<'State, 'Action
 
         ArrayPool<float>.Shared.Return scratch
 
+    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     override _.RowBlock(source, rowValues, context, first, last) =
         let mutable summary = summary
         let rowOffsets = kernel.Model.rowOffsets
@@ -151,6 +180,7 @@ type internal Sweep<'State, 'Action
 
         ArrayPool<float>.Shared.Return scratch
 
+    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     override _.ChosenBlock(source, destination, context, chosen, first, last) =
         let mutable summary = summary
         let scratch = ArrayPool<float>.Shared.Rent(summary.Scratch + 1)
@@ -160,6 +190,36 @@ type internal Sweep<'State, 'Action
             destination[state] <- if chosen[state] < 0 then 0.0 else summary.Value(source, context, chosen[state], work)
 
         ArrayPool<float>.Shared.Return scratch
+
+    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
+    override _.ImproveBlock(source, context, sign, margin, chosen, first, last) =
+        let mutable summary = summary
+        let rowOffsets = kernel.Model.rowOffsets
+        let scratch = ArrayPool<float>.Shared.Rent(summary.Scratch + 1)
+        let work = scratch.AsSpan(0, summary.Scratch)
+        let mutable changed = 0
+
+        for state in first .. last - 1 do
+            let start, next = rowOffsets[state], rowOffsets[state + 1]
+
+            if start < next then
+                let mutable best = if chosen[state] < 0 then start else chosen[state]
+                let held = sign * summary.Value(source, context, best, work)
+                let mutable bar = if chosen[state] < 0 then held else held + margin
+
+                for row in start .. next - 1 do
+                    let value = sign * summary.Value(source, context, row, work)
+
+                    if value > bar then
+                        best <- row
+                        bar <- value
+
+                if best <> chosen[state] then
+                    chosen[state] <- best
+                    changed <- changed + 1
+
+        ArrayPool<float>.Shared.Return scratch
+        changed
 
 /// Makes sweeps.
 [<RequireQualifiedAccess>]

@@ -28,49 +28,20 @@ module Planning =
             struct (Array.copy image, unbounded -1.0, unbounded 1.0, Double.PositiveInfinity)
         else
             let middle = 0.5 * (bracket.Below + bracket.Above)
-            let at (offset: float) s = if model.IsTerminal s then 0.0 else image[s] + offset
-            let values = Array.init image.Length (at middle)
             let outward = Bound.unitRoundoff * 2.0
-
-            let lower =
-                Array.init image.Length (fun s -> let x = at bracket.Below s in x - outward * abs x)
-
-            let upper =
-                Array.init image.Length (fun s -> let x = at bracket.Above s in x + outward * abs x)
-
+            let values, lower, upper = Array.zeroCreate image.Length, Array.zeroCreate image.Length, Array.zeroCreate image.Length
             let mutable bound = 0.0
 
-            for s in 0 .. values.Length - 1 do
-                bound <- Math.Max(bound, Math.Max(values[s] - lower[s], upper[s] - values[s]))
+            for s in 0 .. image.Length - 1 do
+                if not (model.IsTerminal s) then
+                    values[s] <- image[s] + middle
+                    lower[s] <- image[s] + bracket.Below
+                    lower[s] <- lower[s] - outward * abs lower[s]
+                    upper[s] <- image[s] + bracket.Above
+                    upper[s] <- upper[s] + outward * abs upper[s]
+                    bound <- Math.Max(bound, Math.Max(values[s] - lower[s], upper[s] - values[s]))
 
             struct (values, lower, upper, Bound.above bound)
-
-    /// For each state the action of its chosen row, or -1.
-    let internal actionsOf (model: Model) (chosen: int[]) : int[] =
-        chosen |> Array.map (fun row -> if row < 0 then -1 else model.rowActions[row])
-
-    /// For each state the best row by its action value, or -1; the row that stands already wins unless another is better by more than the margin.
-    let internal improve (model: Model) (direction: Direction) (rowValues: float[]) (margin: float) (chosen: int[]) : bool =
-        let sign = if direction = Direction.Maximise then 1.0 else -1.0
-        let mutable changed = false
-
-        for s in 0 .. model.stateCount - 1 do
-            let first, next = model.rowOffsets[s], model.rowOffsets[s + 1]
-
-            if first < next then
-                let mutable best = if chosen[s] < 0 then first else chosen[s]
-                let mutable bar = sign * rowValues[best] + (if chosen[s] < 0 then 0.0 else margin)
-
-                for row in first .. next - 1 do
-                    if sign * rowValues[row] > bar then
-                        best <- row
-                        bar <- sign * rowValues[row]
-
-                if best <> chosen[s] then
-                    chosen[s] <- best
-                    changed <- true
-
-        changed
 
     let private firstNotFinite (model: Model) (image: float[]) =
         image
@@ -164,16 +135,15 @@ module Planning =
 
         let policy =
             match bellman.Action, direction with
-            | :? PolicyMean as mean, _ ->
-                let chosen = Array.create model.StateCount -1
-                improve model Direction.Maximise mean.Policy.Rows 0.0 chosen |> ignore
-                actionsOf model chosen
+            | _ when outcome = ValueSome Outcome.Cancelled -> [||]
+            | :? PolicyMean as mean, _ -> mean.Policy.MostLikely model
             | _, ValueSome direction -> bellman.Greedy(basis, direction, System.Threading.CancellationToken.None)
             | _, ValueNone -> bellman.Greedy(basis, Direction.Maximise, System.Threading.CancellationToken.None)
 
         // The greedy policy of V satisfies the same lower bound as V* (for costs the same upper bound), so that it loses at most the width.
         let loss =
             match bellman.Action with
+            | _ when policy.Length = 0 -> Double.PositiveInfinity
             | :? Extreme when bracket.Certificate = Certificate.SpanBounds -> Bound.above (bracket.Above - bracket.Below) * (1.0 + 1e-9)
             | :? Extreme -> Bound.above (2.0 * (bracket.Above - bracket.Below))
             | _ -> Double.PositiveInfinity

@@ -34,36 +34,33 @@ module PolicyIteration =
     let solveFrom (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
         let direction = directionOf "policy iteration" bellman
         let model = bellman.Kernel.Model
-        let rowValues = Array.zeroCreate model.RowCount
         let chosen = Array.create model.StateCount -1
         let struct (_, factor) = bellman.Factors
 
         let advance =
             Planning.Advance(fun values image _ ->
-                if not (bellman.Sweep.ActionValues(values, rowValues, options.Cancellation)) then
-                    false
-                else
-                    let margin = 2.0 * bellman.Rounding values
+                let margin = 2.0 * bellman.Rounding values
 
-                    match Planning.improve model direction rowValues margin chosen, bellman.State with
-                    | false, _ ->
-                        // The policy stands: what is left is the error of its evaluation.
-                        copy image values
-                        true
-                    | true, (:? Expectation) ->
-                        let policy = Array.zeroCreate model.RowCount
+                match bellman.Sweep.Improve(values, direction, margin, chosen, options.Cancellation), bellman.State with
+                | -1, _ -> false
+                | 0, _ ->
+                    // The policy stands: what is left is the error of its evaluation.
+                    copy image values
+                    true
+                | _, (:? Expectation) ->
+                    let policy = Array.zeroCreate model.RowCount
 
-                        for row in chosen do
-                            if row >= 0 then
-                                policy[row] <- 1.0
+                    for row in chosen do
+                        if row >= 0 then
+                            policy[row] <- 1.0
 
-                        let found = LinearEvaluation.solve bellman.Kernel policy image
-                        copy (if Array.forall Double.IsFinite found then found else image) values
-                        true
-                    | true, _ ->
-                        copy image values
-                        let enough = Math.Max(0.1 * options.Tolerance * (1.0 - factor), 0.5 * margin)
-                        backup bellman chosen options.Budget enough values image options.Cancellation)
+                    let found = LinearEvaluation.solve bellman.Kernel policy image
+                    copy (if Array.forall Double.IsFinite found then found else image) values
+                    true
+                | _ ->
+                    copy image values
+                    let enough = Math.Max(0.1 * options.Tolerance * (1.0 - factor), 0.5 * margin)
+                    backup bellman chosen options.Budget enough values image options.Cancellation)
 
         let apply source destination = bellman.Sweep.Apply(source, destination, options.Cancellation)
         Planning.run "policy iteration" options bellman apply (Bracket.ofApplication bellman) given advance
@@ -79,7 +76,6 @@ module PolicyIteration =
 
         let direction = directionOf "modified policy iteration" bellman
         let model = bellman.Kernel.Model
-        let rowValues = Array.zeroCreate model.RowCount
         let chosen = Array.create model.StateCount -1
         let struct (_, factor) = bellman.Factors
 
@@ -99,10 +95,12 @@ module PolicyIteration =
 
         let advance =
             Planning.Advance(fun values image _ ->
-                if not (bellman.Sweep.ActionValues(values, rowValues, options.Cancellation)) then
+                // The greedy policy afresh: a decision is not kept for its age.
+                Array.fill chosen 0 chosen.Length -1
+
+                if bellman.Sweep.Improve(values, direction, 0.0, chosen, options.Cancellation) < 0 then
                     false
                 else
-                    Planning.improve model direction rowValues 0.0 chosen |> ignore
                     copy image values
                     backup bellman chosen (backups - 1) 0.0 values image options.Cancellation)
 

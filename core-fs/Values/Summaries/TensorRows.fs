@@ -6,8 +6,11 @@ open ValueFlow.Core.Foundations
 
 /// A kernel as tensors: rows padded to the longest, states padded to the most actions. R rows, K transitions at most in a row, S states,
 /// A actions at most in a state. Padding repeats a row's first transition with probability zero. Frees its tensors when disposed.
+/// Throws an InvalidOperationException where libtorch cannot be loaded.
 [<Sealed>]
 type TensorRows(kernel: Kernel) =
+
+    do Lifetime.requireTorch ()
 
     let model = kernel.Model
     let rows = int64 model.RowCount
