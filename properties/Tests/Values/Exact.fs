@@ -46,7 +46,8 @@ module Exact =
             law[worst] <- law[worst] + sum moved
             law
 
-    let private solveLinear (matrix: Rational[][]) (right: Rational[]) =
+    /// The solution of a regular system, by elimination.
+    let solveLinear (matrix: Rational[][]) (right: Rational[]) =
         let n = right.Length
         let a = matrix |> Array.map Array.copy
         let b = Array.copy right
