@@ -19,6 +19,7 @@ type ModelBuilder(stateCount: int) =
     let successors = ResizeArray<int>()
     let probabilities = ResizeArray<float>()
     let uppers = ResizeArray<float>()
+    let nominals = ResizeArray<float>()
     let rewards = ResizeArray<float>()
     let continuations = ResizeArray<float>()
     let places = ResizeArray<int>()
@@ -32,7 +33,7 @@ type ModelBuilder(stateCount: int) =
     let mutable actionNames: string[] = [||]
     let mutable grid: GridLayout voption = ValueNone
 
-    let report fault state action place =
+    let reportBetween fault state action place until =
         errorCount <- errorCount + 1
 
         if errors.Count < limit then
@@ -42,7 +43,10 @@ type ModelBuilder(stateCount: int) =
                     State = state
                     Action = action
                     Place = place
+                    Until = until
                 }
+
+    let report fault state action place = reportBetween fault state action place place
 
     let known state place =
         if state >= 0 && state < stateCount then
@@ -51,7 +55,7 @@ type ModelBuilder(stateCount: int) =
             report (ModelFault.UnknownState(int64 state, stateCount)) -1 -1 place
             false
 
-    let add state action successor lower upper reward continuation place =
+    let add state action successor nominal lower upper reward continuation place =
         if known state place && known successor place then
             if action < 0 then
                 report (ModelFault.UnknownAction(int64 action)) state -1 place
@@ -66,6 +70,7 @@ type ModelBuilder(stateCount: int) =
                 actions.Add action
                 successors.Add successor
                 probabilities.Add lower
+                nominals.Add nominal
                 uppers.Add upper
                 rewards.Add reward
                 continuations.Add continuation
@@ -83,7 +88,7 @@ type ModelBuilder(stateCount: int) =
         if not (probability >= 0.0 && probability <= 1.0) then
             report (ModelFault.BadProbability probability) state action place
         elif probability > 0.0 then
-            add state action successor probability probability reward 1.0 place
+            add state action successor probability probability probability reward 1.0 place
         else
             (known state place && known successor place) |> ignore
 
@@ -98,20 +103,41 @@ type ModelBuilder(stateCount: int) =
         if not (probability >= 0.0 && probability <= 1.0) then
             report (ModelFault.BadProbability probability) state action place
         elif probability > 0.0 then
-            add state action successor probability probability reward continuation place
+            add state action successor probability probability probability reward continuation place
 
-    /// Adds a transition whose probability is known to lie in [lower, upper]. All transitions of a model have intervals, or none has.
+    /// Adds a transition whose probability is known to lie in [lower, upper], with a best guess (NaN for none: then the row's law takes the same share of
+    /// every interval). All transitions of a model have intervals, or none has.
     member _.AddInterval
-        (state: int, action: int, successor: int, lower: float, upper: float, reward: float, place: int)
-        : unit =
-        if not (lower >= 0.0 && lower <= upper && upper <= 1.0) then
+        (
+            state: int,
+            action: int,
+            successor: int,
+            nominal: float,
+            lower: float,
+            upper: float,
+            reward: float,
+            continuation: float,
+            place: int
+        ) : unit =
+        if not (lower >= 0.0 && lower <= upper && upper <= 1.0) || nominal < lower || nominal > upper then
             report (ModelFault.BadInterval(lower, upper)) state action place
         else
             if lower <> upper then
                 interval <- true
 
             if upper > 0.0 then
-                add state action successor lower upper reward 1.0 place
+                add state action successor nominal lower upper reward continuation place
+
+    /// The same without a guess.
+    member this.AddInterval
+        (state: int, action: int, successor: int, lower: float, upper: float, reward: float, place: int)
+        : unit =
+        this.AddInterval(state, action, successor, Double.NaN, lower, upper, reward, 1.0, place)
+
+    /// Gives actions other numbers: those that a reader learns at the end of a file.
+    member _.RenumberActions(number: Func<int, int, int>) : unit =
+        for i in 0 .. actions.Count - 1 do
+            actions[i] <- number.Invoke(states[i], actions[i])
 
     /// Declares a state terminal: it has no action, and value zero.
     member _.Terminal(state: int, place: int) : unit =
@@ -160,7 +186,7 @@ type ModelBuilder(stateCount: int) =
     /// Records an error that a reader found.
     member _.Report(fault: ModelFault, place: int) : unit = report fault -1 -1 place
 
-    /// Whether a row may lead to a successor twice with different rewards: two outcomes that only a risk measure tells apart. Files cannot say so.
+    /// Whether a row may lead to a successor twice, with different rewards or continuations. Model files cannot say so.
     member _.ParallelOutcomes
         with get () = parallelOutcomes
         and set value = parallelOutcomes <- value
@@ -223,32 +249,44 @@ type ModelBuilder(stateCount: int) =
             while k < count && states[order[k]] = state && actions[order[k]] = action do
                 let again = k > start && chosen[k] = chosen[k - 1]
 
-                if again && not (parallelOutcomes && rewards[order[k]] <> rewards[order[k - 1]]) then
+                let differs =
+                    again
+                    && (rewards[order[k]] <> rewards[order[k - 1]] || continuations[order[k]] <> continuations[order[k - 1]])
+
+                if again && not (parallelOutcomes && differs) then
                     report (ModelFault.DuplicateSuccessor chosen[k]) state action places[order[k]]
 
                 lowerSum <- lowerSum + lower[k]
                 upperSum <- upperSum + upper[k]
                 k <- k + 1
 
-            let place =
-                let mutable earliest = places[first]
+            let mutable place = places[first]
+            let mutable until = places[first]
 
-                for i in start .. k - 1 do
-                    earliest <- Math.Min(earliest, places[order[i]])
-
-                earliest
+            for i in start .. k - 1 do
+                place <- Math.Min(place, places[order[i]])
+                until <- Math.Max(until, places[order[i]])
 
             if interval then
                 if lowerSum > 1.0 + 1e-6 || upperSum < 1.0 - 1e-6 then
-                    report (ModelFault.NoLawInIntervals(lowerSum, upperSum)) state action place
+                    reportBetween (ModelFault.NoLawInIntervals(lowerSum, upperSum)) state action place until
                 else
                     // A law within the bounds: the same share of every interval.
                     let share = if upperSum > lowerSum then Math.Clamp((1.0 - lowerSum) / (upperSum - lowerSum), 0.0, 1.0) else 0.0
 
+                    let mutable guesses = 0.0
+
                     for i in start .. k - 1 do
-                        chances[i] <- lower[i] + share * (upper[i] - lower[i])
+                        guesses <- guesses + nominals[order[i]]
+
+                    for i in start .. k - 1 do
+                        chances[i] <-
+                            if abs (guesses - 1.0) <= 1e-6 then
+                                nominals[order[i]] / guesses
+                            else
+                                lower[i] + share * (upper[i] - lower[i])
             elif abs (lowerSum - 1.0) > 1e-6 then
-                report (ModelFault.BadSum lowerSum) state action place
+                reportBetween (ModelFault.BadSum lowerSum) state action place until
             else
                 normalisation <- Math.Max(normalisation, abs (lowerSum - 1.0))
 
@@ -260,7 +298,7 @@ type ModelBuilder(stateCount: int) =
                 let loops = k = start + 1 && chosen[start] = state && rewards[order[start]] = 0.0
 
                 if not loops then
-                    report ModelFault.TerminalActs state action place
+                    reportBetween ModelFault.TerminalActs state action place until
             else
                 rowActions.Add action
                 offsets.Add start
@@ -291,6 +329,7 @@ type ModelBuilder(stateCount: int) =
                         State = -1
                         Action = -1
                         Place = -1
+                        Until = -1
                     }
 
             errors |> Seq.sortBy (fun e -> if e.Place < 0 then Int32.MaxValue else e.Place) |> List.ofSeq |> Error

@@ -44,6 +44,8 @@ type ModelError =
         Action: int
         /// The caller's mark of the place (a line number, say), or -1.
         Place: int
+        /// The last place that the error is about, where it is about several (a row's lines, say); else the place itself.
+        Until: int
     }
 
 /// Words for errors, the same in both languages.
@@ -76,7 +78,8 @@ module ModelError =
 
         let place =
             [
-                if error.Place >= 0 then $"line {error.Place}"
+                if error.Until > error.Place then $"lines {error.Place} to {error.Until}"
+                elif error.Place >= 0 then $"line {error.Place}"
                 if error.State >= 0 then $"state {error.State}"
                 if error.Action >= 0 then $"action {error.Action}"
             ]

@@ -1,0 +1,104 @@
+namespace ValueFlow.Core.Values
+
+open System
+open System.IO
+open System.Threading
+
+/// How a file is read.
+type ReadOptions =
+    {
+        /// The reward structure to use; needed if a file has several.
+        Reward: string voption
+        /// For a log: read probabilities as intervals that hold all at once with this confidence; without it as the shares that were seen.
+        Confidence: float voption
+        /// The most errors in words.
+        ErrorLimit: int
+        /// Checked on the way; an OperationCanceledException ends the reading.
+        Cancellation: CancellationToken
+    }
+
+/// Models in files, by extension: .tra (PRISM), .drn (Storm), .csv and .parquet (logs).
+[<RequireQualifiedAccess>]
+module ModelFile =
+
+    /// The one reward structure, shares as probabilities, 20 errors in words, no cancellation.
+    let standard: ReadOptions =
+        {
+            Reward = ValueNone
+            Confidence = ValueNone
+            ErrorLimit = 20
+            Cancellation = CancellationToken.None
+        }
+
+    let private whole (path: string) expected found : FileError =
+        {
+            File = FileInfo(path).Name
+            Place = ""
+            Line = 0
+            Until = 0
+            Expected = expected
+            Found = found
+        }
+
+    // What must hold before a file is opened, and what opening may run into.
+    let private guarded (path: string) (read: string -> Result<'a, FileError list>) : Result<'a, FileError list> =
+        if Directory.Exists path then
+            Error [ whole path "a file" "a folder" ]
+        elif not (File.Exists path) then
+            Error [ whole path "a file that exists" "none" ]
+        else
+            try
+                read path
+            with
+            | :? UnauthorizedAccessException
+            | :? IOException as error -> Error [ whole path "a file that can be read" error.Message ]
+
+    /// Reads a log in CSV or Parquet.
+    let readLog (options: ReadOptions) (path: string) : Result<TransitionLog, FileError list> =
+        guarded path (fun path ->
+            match (FileInfo path).Extension.ToLowerInvariant() with
+            | ".csv" -> TransitionCsv.read options.ErrorLimit options.Cancellation path
+            | ".parquet" -> TransitionParquet.read options.ErrorLimit options.Cancellation path
+            | other -> Error [ whole path "the extension .csv or .parquet" $"'{other}'" ])
+
+    /// The model that a log estimates; errors name the lines or rows of the file.
+    let estimate (options: ReadOptions) (path: string) (log: TransitionLog) : Result<Model, FileError list> =
+        if options.Confidence.IsSome && not log.CountsAreWhole then
+            Error [ whole path "weights that are whole numbers, for intervals" "other weights" ]
+        else
+            match log.Estimate options.Confidence with
+            | Ok model -> Ok model
+            | Error errors ->
+                let findings = Findings(path, options.ErrorLimit)
+                findings.AddModel errors
+                Error findings.All
+
+    /// Reads a model.
+    let read (options: ReadOptions) (path: string) : Result<Model, FileError list> =
+        let logged path =
+            if options.Reward.IsSome then
+                Error [ whole path "no name of a reward structure for a log" $"'{options.Reward.Value}'" ]
+            else
+                readLog options path |> Result.bind (estimate options path)
+
+        guarded path (fun path ->
+            match (FileInfo path).Extension.ToLowerInvariant() with
+            | ".tra" -> PrismReader.read options.Reward options.ErrorLimit options.Cancellation path
+            | ".drn" -> Drn.read options.Reward options.ErrorLimit options.Cancellation path
+            | ".csv"
+            | ".parquet" -> logged path
+            | other -> Error [ whole path "the extension .tra, .drn, .csv or .parquet" $"'{other}'" ])
+
+    /// Writes a model as .tra (with the files beside it) or .drn; files appear whole or not at all. An ArgumentException says what a format cannot hold.
+    let write (path: string) (model: Model) : unit =
+        match (FileInfo path).Extension.ToLowerInvariant() with
+        | ".tra" -> PrismWriter.write path model
+        | ".drn" -> Drn.write path model
+        | other -> invalidArg (nameof path) $"the extension must be .tra or .drn but is '{other}'"
+
+    /// Writes a log as .csv or .parquet; the file appears whole or not at all.
+    let writeLog (path: string) (log: TransitionLog) : unit =
+        match (FileInfo path).Extension.ToLowerInvariant() with
+        | ".csv" -> TransitionCsv.write path log
+        | ".parquet" -> TransitionParquet.write path log
+        | other -> invalidArg (nameof path) $"the extension must be .csv or .parquet but is '{other}'"
