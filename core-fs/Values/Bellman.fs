@@ -44,7 +44,11 @@ type Bellman private (kernel: Kernel, state: StateSummary, action: ActionSummary
                 ]
             Monotone = state.Claim.Monotone && action.Claim.Monotone
             Translation =
-                if state.Claim.Translates && action.Claim.Translates then
+                // Where rows pass on different shares of a constant, only an operator that keeps the order stays between them.
+                let even = largestFactor - leastFactor <= 1e-12 * largestFactor
+                let monotone = state.Claim.Monotone && action.Claim.Monotone
+
+                if state.Claim.Translates && action.Claim.Translates && (monotone || even) then
                     // A terminal state passes nothing on.
                     ValueSome(struct ((if kernel.HasTerminals then 0.0 else leastFactor), largestFactor))
                 else
