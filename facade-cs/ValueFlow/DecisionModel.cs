@@ -1,0 +1,185 @@
+using Microsoft.Data.Analysis;
+using Microsoft.FSharp.Core;
+using ValueFlow.Core.Values;
+
+namespace ValueFlow;
+
+/// <summary>How a model is loaded.</summary>
+public sealed record LoadOptions
+{
+    /// <summary>The reward structure to use; needed if the file has several. None by default.</summary>
+    public string? Reward { get; init; }
+
+    /// <summary>Whether the probabilities of a log are intervals that hold all at once, instead of the shares that were seen. False by default.</summary>
+    public bool Intervals { get; init; }
+
+    /// <summary>The confidence of those intervals, in (0, 1); 0.95 by default.</summary>
+    public double Confidence { get; init; } = 0.95;
+
+    /// <summary>Ends the loading with an OperationCanceledException.</summary>
+    public CancellationToken Cancellation { get; init; }
+
+    internal ReadOptions Core =>
+        new(
+            Reward is null ? FSharpValueOption<string>.ValueNone : FSharpValueOption<string>.NewValueSome(Reward),
+            Intervals ? FSharpValueOption<double>.NewValueSome(Confidence) : FSharpValueOption<double>.ValueNone,
+            ModelFile.standard.ErrorLimit,
+            Cancellation
+        );
+}
+
+/// <summary>Where the states of a model lie on a map.</summary>
+/// <param name="Rows">Rows of the map, the first at the top.</param>
+/// <param name="Columns">Columns of the map.</param>
+/// <param name="Cells">For each state its cell, row * Columns + column, or -1.</param>
+/// <param name="Marks">For each cell what it shows: S, G, H, C, # or a blank.</param>
+/// <param name="Directions">For each action its direction, columns to the right and rows downwards; empty if actions have none.</param>
+public sealed record GridMap(
+    int Rows,
+    int Columns,
+    IReadOnlyList<int> Cells,
+    IReadOnlyList<char> Marks,
+    IReadOnlyList<(int Right, int Down)> Directions
+);
+
+/// <summary>A finite Markov decision process: states, actions, probabilities and rewards. It never changes.</summary>
+public sealed class DecisionModel
+{
+    internal DecisionModel(Model core) => Core = core;
+
+    internal Model Core { get; }
+
+    /// <summary>Loads a model: .tra (PRISM, with the files beside it), .drn (Storm), or a log in .csv or .parquet.</summary>
+    /// <exception cref="ModelFileException">The file is wrong: every problem with its line.</exception>
+    public static DecisionModel Load(string path, LoadOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        return new(Results.File(ModelFile.read((options ?? new()).Core, path)));
+    }
+
+    /// <summary>Writes the model as .tra (with the files beside it) or .drn; files appear whole or not at all.</summary>
+    /// <exception cref="ArgumentException">The format cannot hold the model; the message says why.</exception>
+    public void Save(string path) => ModelFile.write(path, Core);
+
+    /// <summary>The number of states.</summary>
+    public int StateCount => Core.StateCount;
+
+    /// <summary>The number of actions that some state allows.</summary>
+    public int ActionCount => Core.ActionCount;
+
+    /// <summary>The number of transitions.</summary>
+    public int TransitionCount => Core.TransitionCount;
+
+    /// <summary>True if probabilities are known only to lie in intervals.</summary>
+    public bool HasIntervals => Core.IsInterval;
+
+    /// <summary>The largest |sum - 1| of a row before it was normalised.</summary>
+    public double Normalisation => Core.Normalisation;
+
+    /// <summary>What was worth saying when the model was made, though no error.</summary>
+    public IReadOnlyList<string> Warnings => [.. Core.Warnings];
+
+    /// <summary>The states to start from, possibly none.</summary>
+    public IReadOnlyList<int> InitialStates => Core.Initial.ToArray();
+
+    /// <summary>The labels, each with its states.</summary>
+    public IReadOnlyDictionary<string, IReadOnlyList<int>> Labels =>
+        Core.Labels.ToDictionary(entry => entry.Key, entry => (IReadOnlyList<int>)entry.Value.ToArray());
+
+    /// <summary>The state's name; its number if it has none.</summary>
+    public string StateName(int state) => Core.StateName(State(state));
+
+    /// <summary>The action's name; its number if it has none.</summary>
+    public string ActionName(int action) => Core.ActionName(action);
+
+    /// <summary>True for states without actions: their value is zero.</summary>
+    public bool IsTerminal(int state) => Core.IsTerminal(State(state));
+
+    /// <summary>The actions that a state allows.</summary>
+    public IReadOnlyList<int> Actions(int state)
+    {
+        int first = Core.RowOffsets[State(state)];
+        return Core.RowActions[first..Core.RowOffsets[state + 1]].ToArray();
+    }
+
+    /// <summary>Where the states lie on a map; null if they lie nowhere.</summary>
+    public GridMap? Grid
+    {
+        get
+        {
+            if (Core.Grid.IsNone)
+            {
+                return null;
+            }
+
+            var grid = Core.Grid.Value;
+            return new(
+                grid.Rows,
+                grid.Columns,
+                [.. grid.Cells],
+                [.. grid.Marks],
+                [.. grid.Directions.Select(direction => (direction.Item1, direction.Item2))]
+            );
+        }
+    }
+
+    /// <summary>The transitions as a table: state, action, next_state, probability, reward; with intervals also lower and upper.</summary>
+    public DataFrame ToDataFrame()
+    {
+        List<string> states = [], actions = [], next = [];
+        for (int state = 0; state < StateCount; state++)
+        {
+            for (int row = Core.RowOffsets[state]; row < Core.RowOffsets[state + 1]; row++)
+            {
+                for (int k = Core.Offsets[row]; k < Core.Offsets[row + 1]; k++)
+                {
+                    states.Add(StateName(state));
+                    actions.Add(ActionName(Core.RowActions[row]));
+                    next.Add(StateName(Core.Successors[k]));
+                }
+            }
+        }
+
+        DataFrame table = new(
+            new StringDataFrameColumn("state", states),
+            new StringDataFrameColumn("action", actions),
+            new StringDataFrameColumn("next_state", next),
+            new DoubleDataFrameColumn("probability", Core.Probabilities.ToArray()),
+            new DoubleDataFrameColumn("reward", Core.Rewards.ToArray())
+        );
+        if (HasIntervals)
+        {
+            table.Columns.Add(new DoubleDataFrameColumn("lower", Core.Lower.ToArray()));
+            table.Columns.Add(new DoubleDataFrameColumn("upper", Core.Upper.ToArray()));
+        }
+
+        return table;
+    }
+
+    /// <summary>The objective of the expected discounted sum of rewards.</summary>
+    /// <param name="discount">In [0, 1).</param>
+    public DecisionProblem Discounted(double discount)
+    {
+        if (!(discount >= 0 && discount < 1))
+        {
+            throw new ArgumentOutOfRangeException(nameof(discount), discount, "discount must lie in [0, 1)");
+        }
+
+        return new(this, Objective.Discounted, discount, null);
+    }
+
+    /// <summary>The objective of the expected sum of all rewards, without a discount.</summary>
+    public DecisionProblem TotalReward() => new(this, Objective.TotalReward, 1, null);
+
+    /// <summary>The objective of the probability of ever reaching the states with a label; rewards play no part.</summary>
+    public DecisionProblem Reaching(string label)
+    {
+        ArgumentNullException.ThrowIfNull(label);
+        return new(this, Objective.Reaching, 1, label);
+    }
+
+    internal int State(int state) =>
+        state >= 0 && state < StateCount
+            ? state
+            : throw new ArgumentOutOfRangeException(nameof(state), state, $"state must lie in [0, {StateCount})");
+}

@@ -1,0 +1,108 @@
+namespace ValueFlow;
+
+/// <summary>Collects the parts of a model, in any order, and freezes them. States and actions are known by their names, and numbered as they first appear.</summary>
+public sealed class ModelBuilder
+{
+    private readonly List<(string State, string Action, string Next, double Lower, double Upper, double Reward)> transitions = [];
+    private readonly List<string> terminals = [];
+    private readonly List<string> initials = [];
+    private readonly List<(string Label, string State)> labels = [];
+    private readonly Dictionary<string, int> states = [];
+    private readonly Dictionary<string, int> actions = [];
+
+    /// <summary>Adds the transition to a state with a probability and a reward.</summary>
+    public ModelBuilder Transition(string state, string action, string next, double probability, double reward = 0) =>
+        Transition(state, action, next, probability, probability, reward);
+
+    /// <summary>Adds a transition whose probability is known to lie in an interval.</summary>
+    public ModelBuilder Transition(string state, string action, string next, double lower, double upper, double reward)
+    {
+        Number(states, state, nameof(state));
+        Number(actions, action, nameof(action));
+        Number(states, next, nameof(next));
+        transitions.Add((state, action, next, lower, upper, reward));
+        return this;
+    }
+
+    /// <summary>Declares a state terminal: it has no action, and value zero.</summary>
+    public ModelBuilder Terminal(string state)
+    {
+        Number(states, state, nameof(state));
+        terminals.Add(state);
+        return this;
+    }
+
+    /// <summary>Declares a state to start from.</summary>
+    public ModelBuilder Initial(string state)
+    {
+        Number(states, state, nameof(state));
+        initials.Add(state);
+        return this;
+    }
+
+    /// <summary>Gives a state a label.</summary>
+    public ModelBuilder Label(string label, string state)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(label);
+        Number(states, state, nameof(state));
+        labels.Add((label, state));
+        return this;
+    }
+
+    /// <summary>Checks everything and freezes.</summary>
+    /// <exception cref="InvalidModelException">Something is wrong: every problem is listed.</exception>
+    public DecisionModel Build() => TryBuild(out var model, out var problems) ? model! : throw new InvalidModelException(problems);
+
+    /// <summary>Checks everything and freezes: true and the model, or false and every problem.</summary>
+    public bool TryBuild(out DecisionModel? model, out IReadOnlyList<string> problems)
+    {
+        Core.Values.ModelBuilder core = new(states.Count) { ParallelOutcomes = true };
+        bool intervals = transitions.Any(t => t.Lower != t.Upper);
+        foreach (var t in transitions)
+        {
+            if (intervals)
+            {
+                core.AddInterval(states[t.State], actions[t.Action], states[t.Next], t.Lower, t.Upper, t.Reward, -1);
+            }
+            else
+            {
+                core.Add(states[t.State], actions[t.Action], states[t.Next], t.Lower, t.Reward);
+            }
+        }
+
+        terminals.ForEach(state => core.Terminal(states[state]));
+        initials.ForEach(state => core.Initial(states[state]));
+        labels.ForEach(entry => core.Label(entry.Label, states[entry.State], -1));
+        core.StateNames([.. states.Keys]);
+        core.ActionNames([.. actions.Keys]);
+        var result = core.Build();
+        model = result.IsOk ? new(result.ResultValue) : null;
+        problems = result.IsOk ? [] : [.. result.ErrorValue.Select(Describe)];
+        return result.IsOk;
+    }
+
+    // The core speaks of numbers; whoever built by names reads names.
+    private string Describe(Core.Values.ModelError error)
+    {
+        var words = Core.Values.ModelErrorModule.expectation(error.Fault);
+        List<string> place = [];
+        if (error.State >= 0)
+        {
+            place.Add($"state '{states.Keys.ElementAt(error.State)}'");
+        }
+
+        if (error.Action >= 0)
+        {
+            place.Add($"action '{actions.Keys.ElementAt(error.Action)}'");
+        }
+
+        string where = place.Count == 0 ? "" : string.Join(", ", place) + ": ";
+        return $"{where}expected {words.Item1}, found {words.Item2}";
+    }
+
+    private static void Number(Dictionary<string, int> numbers, string name, string parameter)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name, parameter);
+        numbers.TryAdd(name, numbers.Count);
+    }
+}

@@ -1,0 +1,105 @@
+using ValueFlow.Core.Values;
+
+namespace ValueFlow;
+
+/// <summary>What a decision is judged by.</summary>
+public enum Objective
+{
+    /// <summary>The expected discounted sum of rewards.</summary>
+    Discounted,
+
+    /// <summary>The expected sum of rewards, without a discount.</summary>
+    TotalReward,
+
+    /// <summary>The probability of ever reaching a label's states.</summary>
+    Reaching,
+}
+
+/// <summary>How a state and action's random outcomes become one number. Averse: small rewards count more, or large costs when minimising.</summary>
+public sealed class Risk
+{
+    private readonly Func<Attitude, StateSummary> create;
+
+    private Risk(string name, Func<Attitude, StateSummary> create) => (Name, this.create) = (name, create);
+
+    /// <summary>The name, with its parameters.</summary>
+    public string Name { get; }
+
+    /// <summary>The expectation: no preference about risk.</summary>
+    public static Risk Neutral { get; } = new("neutral", _ => new Expectation());
+
+    /// <summary>The mean of the worst share of outcomes, at every step.</summary>
+    /// <param name="share">In (0, 1]; 1 is the expectation.</param>
+    public static Risk ConditionalValueAtRisk(double share) => Checked($"cvar:{share}", averse => new Cvar(share, averse));
+
+    /// <summary>-(1/b) log E exp(-b x), at every step.</summary>
+    /// <param name="aversion">The aversion b; positive.</param>
+    public static Risk Entropic(double aversion) => Checked($"entropic:{aversion}", averse => new Entropic(aversion, averse));
+
+    /// <summary>The other way round: good outcomes count more.</summary>
+    public Risk Seeking() =>
+        new($"seeking {Name}", attitude => create(attitude.IsAdverse ? Attitude.Favourable : Attitude.Adverse));
+
+    /// <summary>A measure of one's own, from probabilities and outcomes to a number.</summary>
+    /// <param name="name">Its name in reports.</param>
+    /// <param name="measure">The measure. It is monotone, translates (a constant added to all outcomes is added to the result), and does not expand; check that with the laws.</param>
+    /// <param name="roundingUnits">How far a result may be off, in units of roundoff times the largest outcome; without it nothing is certified.</param>
+    public static Risk Custom(string name, Func<ReadOnlyMemory<double>, ReadOnlyMemory<double>, double> measure, double? roundingUnits = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(measure);
+        var claim = SummaryClaimModule.all("stated by the user");
+        return new(
+            name,
+            _ => new CustomSummary(
+                name,
+                claim,
+                roundingUnits is double units
+                    ? Microsoft.FSharp.Core.FSharpValueOption<double>.NewValueSome(units)
+                    : Microsoft.FSharp.Core.FSharpValueOption<double>.ValueNone,
+                (probabilities, outcomes) => measure(probabilities.ToArray(), outcomes.ToArray())
+            )
+        );
+    }
+
+    internal StateSummary Core(Attitude attitude) => create(attitude);
+
+    // Parameters are checked when they are given, not when they are used.
+    private static Risk Checked(string name, Func<Attitude, StateSummary> create)
+    {
+        create(Attitude.Adverse);
+        return new(name, create);
+    }
+}
+
+/// <summary>Which laws nature may choose from, to the decision maker's harm.</summary>
+public sealed class Robustness
+{
+    private readonly Func<Attitude, StateSummary> create;
+
+    private Robustness(string name, Func<Attitude, StateSummary> create) => (Name, this.create) = (name, create);
+
+    /// <summary>The name, with its parameters.</summary>
+    public string Name { get; }
+
+    /// <summary>Laws within the intervals of a model that has intervals.</summary>
+    public static Robustness Intervals { get; } = new("interval", averse => new Interval(averse));
+
+    /// <summary>Laws within total variation (half the L1 distance) of the nominal one.</summary>
+    /// <param name="radius">In [0, 1].</param>
+    /// <param name="nominalSupport">True for laws over the nominal successors alone; false for laws over all states, where a state outside the
+    /// nominal successors earns the row's mean reward.</param>
+    public static Robustness TotalVariation(double radius, bool nominalSupport = false)
+    {
+        var support = nominalSupport ? Support.Nominal : Support.AllStates;
+        StateSummary Create(Attitude averse) => new TotalVariation(radius, support, averse);
+        Create(Attitude.Adverse);
+        return new($"tv:{radius}{(nominalSupport ? ":support" : "")}", Create);
+    }
+
+    /// <summary>The optimist's twin: nature chooses the best law.</summary>
+    public Robustness Optimistic() =>
+        new($"optimistic {Name}", attitude => create(attitude.IsAdverse ? Attitude.Favourable : Attitude.Adverse));
+
+    internal StateSummary Core(Attitude attitude) => create(attitude);
+}
