@@ -1,0 +1,149 @@
+using System.Globalization;
+
+namespace ValueFlow.Gallery;
+
+/// <summary>The words of the solve command, understood: what is to be solved, and how.</summary>
+internal sealed record SolveRequest(
+    string File,
+    string Objective,
+    string Direction,
+    double? Discount,
+    string? Risk,
+    string? Robust,
+    double? Confidence,
+    string? Reward,
+    string Method,
+    double Tolerance
+)
+{
+    private bool IsDiscounted => Objective == "discounted";
+
+    /// <summary>Loads the model and poses the problem; words that mean nothing, or do not go together, are refused.</summary>
+    public DecisionProblem Pose(CancellationToken cancellation)
+    {
+        Check();
+        bool isLog = Path.GetExtension(File).ToLowerInvariant() is ".csv" or ".parquet";
+        bool intervals = Robust == "interval";
+        if (Confidence is not null && !(isLog && intervals))
+        {
+            throw new UsageException("--confidence is for the intervals of a log: it needs a .csv or .parquet file and --robust interval.");
+        }
+
+        var risk = Risk is null ? null : ParseRisk(Risk);
+        var robust = Robust is null ? null : ParseRobust(Robust);
+        var model = DecisionModel.Load(
+            File,
+            new()
+            {
+                Reward = Reward,
+                Intervals = isLog && intervals,
+                Confidence = Confidence ?? 0.95,
+                Cancellation = cancellation,
+            }
+        );
+        if (intervals && !model.HasIntervals)
+        {
+            throw new UsageException($"--robust interval needs a model with intervals, but {Path.GetFileName(File)} has exact probabilities. Use --robust tv:0.1, say.");
+        }
+
+        if (model.HasIntervals && !intervals && IsDiscounted)
+        {
+            throw new UsageException($"{Path.GetFileName(File)} has intervals of probabilities: say --robust interval.");
+        }
+
+        var problem = IsDiscounted ? model.Discounted(Discount!.Value)
+            : Objective == "total-reward" ? model.TotalReward()
+            : model.Reaching(Objective["reach:".Length..]);
+        problem = Direction == "min" ? problem.Minimising() : problem;
+        problem = risk is null ? problem : problem.WithRisk(risk);
+        return robust is null ? problem : problem.WithRobustness(robust);
+    }
+
+    /// <summary>The method by its word.</summary>
+    public ValueFlow.Method ParseMethod()
+    {
+        string[] parts = Method.Split(':');
+        return parts switch
+        {
+            ["value-iteration"] => ValueFlow.Method.ValueIteration,
+            ["gauss-seidel"] => ValueFlow.Method.GaussSeidel,
+            ["policy-iteration"] => ValueFlow.Method.PolicyIteration,
+            ["modified-policy-iteration"] => ValueFlow.Method.ModifiedPolicyIteration(),
+            ["modified-policy-iteration", var count] when int.TryParse(count, out int backups) && backups >= 1 =>
+                ValueFlow.Method.ModifiedPolicyIteration(backups),
+            _ => throw Unknown("--method", "value-iteration, gauss-seidel, policy-iteration or modified-policy-iteration[:M]", Method),
+        };
+    }
+
+    private void Check()
+    {
+        if (!IsDiscounted && Objective != "total-reward" && !(Objective.StartsWith("reach:", StringComparison.Ordinal) && Objective.Length > 6))
+        {
+            throw Unknown("--objective", "discounted, total-reward or reach:LABEL", Objective);
+        }
+
+        if (Direction is not ("max" or "min"))
+        {
+            throw Unknown("--direction", "max or min", Direction);
+        }
+
+        if (IsDiscounted && Discount is null)
+        {
+            throw new UsageException("the discounted objective needs --discount, a number in [0, 1): --discount 0.95, say. (Other objectives: --objective total-reward, --objective reach:LABEL.)");
+        }
+
+        if (!IsDiscounted && Discount is not null)
+        {
+            throw new UsageException($"--discount is for the discounted objective, but the objective is {Objective}.");
+        }
+
+        if (Discount is double discount && !(discount >= 0 && discount < 1))
+        {
+            throw Unknown("--discount", "a number in [0, 1)", discount.ToString(CultureInfo.InvariantCulture));
+        }
+
+        if (!(Tolerance > 0 && double.IsFinite(Tolerance)))
+        {
+            throw Unknown("--tolerance", "a positive number", Tolerance.ToString(CultureInfo.InvariantCulture));
+        }
+
+        if (Confidence is double confidence && !(confidence > 0 && confidence < 1))
+        {
+            throw Unknown("--confidence", "a number in (0, 1)", confidence.ToString(CultureInfo.InvariantCulture));
+        }
+
+        if (Risk is not null && Robust is not null)
+        {
+            throw new UsageException("--risk and --robust together are not supported: choose one.");
+        }
+
+        if (!IsDiscounted && (Risk is not null || Robust is not null))
+        {
+            throw new UsageException($"--risk and --robust need the discounted objective, but the objective is {Objective}.");
+        }
+
+        ParseMethod();
+    }
+
+    private static Risk ParseRisk(string text) =>
+        text.Split(':') switch
+        {
+            ["cvar", var share] when Number(share) is double a && a > 0 && a <= 1 => ValueFlow.Risk.ConditionalValueAtRisk(a),
+            ["entropic", var aversion] when Number(aversion) is double b && b > 0 && double.IsFinite(b) => ValueFlow.Risk.Entropic(b),
+            _ => throw Unknown("--risk", "cvar:A with A in (0, 1], or entropic:B with B > 0", text),
+        };
+
+    private static Robustness ParseRobust(string text) =>
+        text.Split(':') switch
+        {
+            ["interval"] => Robustness.Intervals,
+            ["tv", var radius] when Number(radius) is double e && e >= 0 && e <= 1 => Robustness.TotalVariation(e),
+            ["tv", var radius, "support"] when Number(radius) is double e && e >= 0 && e <= 1 => Robustness.TotalVariation(e, true),
+            _ => throw Unknown("--robust", "tv:E or tv:E:support with E in [0, 1], or interval", text),
+        };
+
+    private static double? Number(string text) =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double x) ? x : null;
+
+    private static UsageException Unknown(string option, string expected, string found) => new($"{option}: expected {expected}, found '{found}'.");
+}
