@@ -24,13 +24,7 @@ module FixedPoint =
                     operator.Space.Release gap
                     length
 
-                let metric =
-                    {
-                        Key = MetricKey.Euclidean
-                        Convex = true
-                        Separates = true
-                        Distance = distance
-                    }
+                let metric = { Key = MetricKey.Euclidean; Convex = true; Separates = true; Distance = distance }
 
                 struct (metric, Certificate.Estimate, (fun _ _ -> Double.PositiveInfinity), (fun _ -> 0.0))
 
@@ -49,7 +43,12 @@ module FixedPoint =
         let mutable applications = 0
         let mutable previous = Double.PositiveInfinity
         // One and a half times the steps within which a contraction halves its residual: if it has not, only rounding is left.
-        let patience = if modulus < 1.0 then int (Math.Min(1e6, ceil (1.5 * log 0.5 / log modulus))) + 2 else Int32.MaxValue
+        let patience =
+            if modulus < 1.0 then
+                int (Math.Min(1e6, ceil (1.5 * log 0.5 / log modulus))) + 2
+            else
+                Int32.MaxValue
+
         let mutable best = Double.PositiveInfinity
         let mutable halved = 0
 
@@ -67,12 +66,7 @@ module FixedPoint =
                         History = history.Close last
                     }
 
-        let mutable last =
-            {
-                Applications = 0
-                Residual = Double.PositiveInfinity
-                Bound = Double.PositiveInfinity
-            }
+        let mutable last = { Applications = 0; Residual = Double.PositiveInfinity; Bound = Double.PositiveInfinity }
 
         match operator.Space.NotFinite point with
         | ValueSome found -> invalidArg (nameof start) $"the start must be finite but {found}"
@@ -92,12 +86,7 @@ module FixedPoint =
                 | ValueNone ->
                     let residual = metric.Distance point image
 
-                    last <-
-                        {
-                            Applications = applications
-                            Residual = residual
-                            Bound = bound point residual
-                        }
+                    last <- { Applications = applications; Residual = residual; Bound = bound point residual }
 
                     history.Add last
                     options.Progress last

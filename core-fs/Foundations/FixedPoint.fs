@@ -64,12 +64,7 @@ module RunOptions =
 
     /// Tolerance 1e-8, a budget of a million applications, no progress, no cancellation.
     let standard: RunOptions =
-        {
-            Tolerance = 1e-8
-            Budget = 1_000_000
-            Progress = ignore
-            Cancellation = CancellationToken.None
-        }
+        { Tolerance = 1e-8; Budget = 1_000_000; Progress = ignore; Cancellation = CancellationToken.None }
 
     /// Throws an ArgumentException unless the tolerance is positive and the budget at least one.
     let require (options: RunOptions) : unit =

@@ -122,8 +122,7 @@ module Metric =
             Key = MetricKey.Product(left.Key, right.Key)
             Convex = left.Convex && right.Convex
             Separates = left.Separates && right.Separates
-            Distance =
-                fun (struct (x1, y1)) (struct (x2, y2)) -> Math.Max(left.Distance x1 x2, right.Distance y1 y2)
+            Distance = fun (struct (x1, y1)) (struct (x2, y2)) -> Math.Max(left.Distance x1 x2, right.Distance y1 y2)
         }
 
     /// d'(x, y) = d(map x, map y), for an injective map. Not convex in general.
@@ -148,17 +147,14 @@ module TensorMetric =
                 fun x y ->
                     Shape.require "y" (List.ofArray x.shape) y
 
-                    if x.numel () = 0L then
-                        0.0
-                    else
-                        Lifetime.within (fun () -> (length (x.sub y)).item<float> ())
+                    if x.numel () = 0L then 0.0 else Lifetime.within (fun () -> (length (x.sub y)).item<float>())
         }
 
     /// d(x, y) = max |x - y|.
-    let sup () = of' MetricKey.Sup true (fun gap -> gap.abs().max ())
+    let sup () = of' MetricKey.Sup true (fun gap -> gap.abs().max())
 
     /// sp(x - y) = max(x - y) - min(x - y). A seminorm.
-    let span () = of' MetricKey.Span false (fun gap -> (gap.max ()).sub (gap.min ()))
+    let span () = of' MetricKey.Span false (fun gap -> (gap.max ()).sub(gap.min ()))
 
     /// d(x, y) = sqrt(sum (x - y)^2).
-    let euclidean () = of' MetricKey.Euclidean true (fun gap -> (gap.mul gap).sum().sqrt ())
+    let euclidean () = of' MetricKey.Euclidean true (fun gap -> (gap.mul gap).sum().sqrt())

@@ -65,14 +65,7 @@ module Operator =
 
     /// Claims a modulus in a metric, without a rounding bound.
     let claiming (metric: Metric<'x>) (modulus: float) (operator: Operator<'x>) : Operator<'x> =
-        operator
-        |> claim
-            {
-                Metric = metric
-                Modulus = modulus
-                Rounding = ValueNone
-                Source = "stated by the user"
-            }
+        operator |> claim { Metric = metric; Modulus = modulus; Rounding = ValueNone; Source = "stated by the user" }
 
     /// An operator on vectors that contracts, or at least does not expand, by the modulus in the sup norm: what a user states in a line.
     let onVectors (name: string) (modulus: float) (apply: float[] -> float[]) : Operator<float[]> =
@@ -86,9 +79,7 @@ module Operator =
         if not (lowest <= highest) then
             invalidArg (nameof lowest) $"the lowest factor must not exceed the highest but {lowest} > {highest}"
 
-        { operator with
-            Translation = ValueSome(struct (lowest, highest))
-        }
+        { operator with Translation = ValueSome(struct (lowest, highest)) }
 
     /// States how far a computed result may be from the exact one, at a point: in every claim that does not say so yet.
     let roundedBy (bound: 'x -> float) (operator: Operator<'x>) : Operator<'x> =
@@ -97,9 +88,7 @@ module Operator =
             | ValueSome _ -> claim
             | ValueNone -> { claim with Rounding = ValueSome bound }
 
-        { operator with
-            Claims = operator.Claims |> List.map state
-        }
+        { operator with Claims = operator.Claims |> List.map state }
 
     /// The claim in the metric with the key, if there is one.
     let tryClaim (key: MetricKey) (operator: Operator<'x>) : Claim<'x> voption =
@@ -121,10 +110,7 @@ module Operator =
         |> List.choose (fun first ->
             let claims = operators |> List.choose (tryClaim first.Metric.Key >> ValueOption.toOption)
 
-            if claims.Length = operators.Length then
-                join claims |> ValueOption.toOption
-            else
-                None)
+            if claims.Length = operators.Length then join claims |> ValueOption.toOption else None)
 
     let private roundings (claims: Claim<'x> list) (combine: ('x -> float) list -> 'x -> float) =
         if claims |> List.forall _.Rounding.IsSome then
@@ -157,8 +143,7 @@ module Operator =
             Monotone = outer.Monotone && inner.Monotone
             Translation =
                 match outer.Translation, inner.Translation with
-                | ValueSome(struct (a, b)), ValueSome(struct (c, d)) when a >= 0.0 && c >= 0.0 ->
-                    ValueSome(struct (a * c, b * d))
+                | ValueSome(struct (a, b)), ValueSome(struct (c, d)) when a >= 0.0 && c >= 0.0 -> ValueSome(struct (a * c, b * d))
                 | _ -> ValueNone
             Apply =
                 fun x ->
@@ -247,12 +232,7 @@ module Operator =
             Space = operator.Space
             Claims =
                 operator.Claims
-                |> List.map (fun claim ->
-                    { claim with
-                        Modulus = 1.0
-                        Source = "the identity"
-                        Rounding = ValueSome(fun _ -> 0.0)
-                    })
+                |> List.map (fun claim -> { claim with Modulus = 1.0; Source = "the identity"; Rounding = ValueSome(fun _ -> 0.0) })
             Monotone = true
             Translation = ValueSome(struct (1.0, 1.0))
             Apply = operator.Space.Copy
@@ -270,13 +250,7 @@ module Operator =
 
     /// forward . T . backward for two maps that are inverse to each other: the same dynamics in other coordinates.
     /// It contracts by the same modulus in each metric seen through <c>backward</c>, and keeps no other claim.
-    let conjugate
-        (name: string)
-        (space: Space<'y>)
-        (forward: 'x -> 'y)
-        (backward: 'y -> 'x)
-        (operator: Operator<'x>)
-        : Operator<'y> =
+    let conjugate (name: string) (space: Space<'y>) (forward: 'x -> 'y) (backward: 'y -> 'x) (operator: Operator<'x>) : Operator<'y> =
         {
             Name = $"{operator.Name} through {name}"
             Space = space
@@ -309,9 +283,7 @@ module Operator =
 
     /// projection . T: the operator, brought back to a set that the projection maps onto. A projection is idempotent.
     let project (projection: Operator<'x>) (operator: Operator<'x>) : Operator<'x> =
-        { compose projection operator with
-            Name = $"{projection.Name} . {operator.Name}"
-        }
+        { compose projection operator with Name = $"{projection.Name} . {operator.Name}" }
 
     /// The operator under another name.
     let named (name: string) (operator: Operator<'x>) : Operator<'x> = { operator with Name = name }

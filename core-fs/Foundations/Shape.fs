@@ -7,15 +7,16 @@ open TorchSharp
 module Shape =
 
     let private text (shape: seq<int64>) =
-        shape |> Seq.map (fun size -> if size < 0L then "any" else string size) |> String.concat ", " |> sprintf "[%s]"
+        shape
+        |> Seq.map (fun size -> if size < 0L then "any" else string size)
+        |> String.concat ", "
+        |> sprintf "[%s]"
 
     /// Throws an ArgumentException that names <c>name</c> unless the tensor has the shape; a negative size stands for any size.
     let require (name: string) (expected: int64 list) (tensor: torch.Tensor) : unit =
         let found = tensor.shape
 
-        let fits =
-            found.Length = expected.Length
-            && Seq.forall2 (fun size actual -> size < 0L || size = actual) expected found
+        let fits = found.Length = expected.Length && Seq.forall2 (fun size actual -> size < 0L || size = actual) expected found
 
         if not fits then
             invalidArg name $"shape must be {text expected} but is {text found}"

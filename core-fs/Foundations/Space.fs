@@ -73,23 +73,23 @@ module Space =
     /// Tensors of float64 of one shape. Runners free the iterates that they own. Throws an InvalidOperationException where libtorch cannot be loaded.
     let tensors () : Space<torch.Tensor> =
         Lifetime.requireTorch ()
-        let number (work: unit -> torch.Tensor) = Lifetime.within (fun () -> (work ()).item<float> ())
+        let number (work: unit -> torch.Tensor) = Lifetime.within (fun () -> (work ()).item<float>())
         let scaled (a: float) (x: torch.Tensor) = x.mul (Scalar.op_Implicit a)
 
         {
             Copy = fun x -> x.clone ()
-            Combine = fun a x b y -> Lifetime.keep (fun () -> (scaled a x).add (scaled b y))
-            Inner = fun x y -> number (fun () -> (x.mul y).sum ())
+            Combine = fun a x b y -> Lifetime.keep (fun () -> (scaled a x).add(scaled b y))
+            Inner = fun x y -> number (fun () -> (x.mul y).sum())
             NotFinite =
                 fun x ->
-                    if Lifetime.within (fun () -> (x.isfinite().all ()).item<bool> ()) then
+                    if Lifetime.within (fun () -> (x.isfinite().all()).item<bool>()) then
                         ValueNone
                     else
                         ValueSome "an entry is not a finite number"
             Order =
                 ValueSome
                     {
-                        Excess = fun x y -> number (fun () -> (x.sub y).max ())
+                        Excess = fun x y -> number (fun () -> (x.sub y).max())
                         Shift = fun c x -> x.add (Scalar.op_Implicit c)
                     }
             Release = fun x -> x.Dispose()
@@ -99,8 +99,7 @@ module Space =
     let product (left: Space<'a>) (right: Space<'b>) : Space<struct ('a * 'b)> =
         {
             Copy = fun (struct (x, y)) -> struct (left.Copy x, right.Copy y)
-            Combine =
-                fun a (struct (x1, y1)) b (struct (x2, y2)) -> struct (left.Combine a x1 b x2, right.Combine a y1 b y2)
+            Combine = fun a (struct (x1, y1)) b (struct (x2, y2)) -> struct (left.Combine a x1 b x2, right.Combine a y1 b y2)
             Inner = fun (struct (x1, y1)) (struct (x2, y2)) -> left.Inner x1 x2 + right.Inner y1 y2
             NotFinite =
                 fun (struct (x, y)) ->
@@ -115,8 +114,7 @@ module Space =
                 | ValueSome l, ValueSome r ->
                     ValueSome
                         {
-                            Excess =
-                                fun (struct (x1, y1)) (struct (x2, y2)) -> Math.Max(l.Excess x1 x2, r.Excess y1 y2)
+                            Excess = fun (struct (x1, y1)) (struct (x2, y2)) -> Math.Max(l.Excess x1 x2, r.Excess y1 y2)
                             Shift = fun c (struct (x, y)) -> struct (l.Shift c x, r.Shift c y)
                         }
                 | _ -> ValueNone

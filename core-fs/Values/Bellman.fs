@@ -35,12 +35,7 @@ type Bellman private (kernel: Kernel, state: StateSummary, action: ActionSummary
             Claims =
                 [
                     if contracts then
-                        {
-                            Metric = Metric.sup
-                            Modulus = largestFactor
-                            Rounding = ValueSome rounding
-                            Source = source
-                        }
+                        { Metric = Metric.sup; Modulus = largestFactor; Rounding = ValueSome rounding; Source = source }
                 ]
             Monotone = state.Claim.Monotone && action.Claim.Monotone
             Translation =
@@ -109,12 +104,7 @@ type Bellman private (kernel: Kernel, state: StateSummary, action: ActionSummary
             Claims =
                 [
                     if contracts then
-                        {
-                            Metric = TensorMetric.sup ()
-                            Modulus = largestFactor
-                            Rounding = ValueNone
-                            Source = source
-                        }
+                        { Metric = TensorMetric.sup (); Modulus = largestFactor; Rounding = ValueNone; Source = source }
                 ]
             Monotone = operator.Monotone
             Translation = operator.Translation

@@ -37,14 +37,7 @@ type ModelBuilder(stateCount: int) =
         errorCount <- errorCount + 1
 
         if errors.Count < limit then
-            errors.Add
-                {
-                    Fault = fault
-                    State = state
-                    Action = action
-                    Place = place
-                    Until = until
-                }
+            errors.Add { Fault = fault; State = state; Action = action; Place = place; Until = until }
 
     let report fault state action place = reportBetween fault state action place place
 
@@ -108,17 +101,7 @@ type ModelBuilder(stateCount: int) =
     /// Adds a transition whose probability is known to lie in [lower, upper], with a best guess (NaN for none: then the row's law takes the same share of
     /// every interval). All transitions of a model have intervals, or none has.
     member _.AddInterval
-        (
-            state: int,
-            action: int,
-            successor: int,
-            nominal: float,
-            lower: float,
-            upper: float,
-            reward: float,
-            continuation: float,
-            place: int
-        ) : unit =
+        (state: int, action: int, successor: int, nominal: float, lower: float, upper: float, reward: float, continuation: float, place: int) : unit =
         if not (lower >= 0.0 && lower <= upper && upper <= 1.0) || nominal < lower || nominal > upper then
             report (ModelFault.BadInterval(lower, upper)) state action place
         else
@@ -129,9 +112,7 @@ type ModelBuilder(stateCount: int) =
                 add state action successor nominal lower upper reward continuation place
 
     /// The same without a guess.
-    member this.AddInterval
-        (state: int, action: int, successor: int, lower: float, upper: float, reward: float, place: int)
-        : unit =
+    member this.AddInterval(state: int, action: int, successor: int, lower: float, upper: float, reward: float, place: int) : unit =
         this.AddInterval(state, action, successor, Double.NaN, lower, upper, reward, 1.0, place)
 
     /// Gives actions other numbers: those that a reader learns at the end of a file.
@@ -229,7 +210,7 @@ type ModelBuilder(stateCount: int) =
             )
 
         let count = order.Length
-        let rowOffsets = Array.zeroCreate<int> (Math.Max(0, stateCount) + 1)
+        let rowOffsets = Array.zeroCreate<int>(Math.Max(0, stateCount) + 1)
         let rowActions = ResizeArray<int>()
         let offsets = ResizeArray<int>()
         let chosen = Array.init count (fun k -> successors[order[k]])
@@ -307,11 +288,7 @@ type ModelBuilder(stateCount: int) =
         // A declared terminal state may have a self-loop in the data: it owns no row, so its transition is left out.
         let kept = Array.init count (fun k -> not (terminal.Contains states[order[k]]))
 
-        let compact (values: 'a[]) =
-            if Array.forall id kept then
-                values
-            else
-                Array.zip values kept |> Array.filter snd |> Array.map fst
+        let compact (values: 'a[]) = if Array.forall id kept then values else Array.zip values kept |> Array.filter snd |> Array.map fst
 
         let shift = Array.scan (fun sum keep -> if keep then sum + 1 else sum) 0 kept
 
@@ -337,8 +314,7 @@ type ModelBuilder(stateCount: int) =
             Ok
                 {
                     stateCount = stateCount
-                    actionCount =
-                        Math.Max(actionNames.Length, (if rowActions.Count = 0 then 0 else 1 + Seq.max rowActions))
+                    actionCount = Math.Max(actionNames.Length, (if rowActions.Count = 0 then 0 else 1 + Seq.max rowActions))
                     rowOffsets = rowOffsets
                     rowActions = rowActions.ToArray()
                     offsets = Array.append [| for offset in offsets -> shift[offset] |] [| shift[count] |]

@@ -63,7 +63,8 @@ module ModelError =
         | ModelFault.UnknownAction action -> "an action number that is not negative", string action
         | ModelFault.BadProbability p -> "a probability in [0, 1]", number p
         | ModelFault.BadInterval(l, u) -> "an interval with 0 <= lower <= upper <= 1", $"[{number l}, {number u}]"
-        | ModelFault.NoLawInIntervals(l, u) -> "lower bounds that sum to at most 1 and upper bounds to at least 1", $"sums {number l} and {number u}"
+        | ModelFault.NoLawInIntervals(l, u) ->
+            "lower bounds that sum to at most 1 and upper bounds to at least 1", $"sums {number l} and {number u}"
         | ModelFault.BadReward r -> "a finite reward", number r
         | ModelFault.BadContinuation c -> "a continuation factor in [0, 1]", number c
         | ModelFault.BadSum sum -> "probabilities that sum to 1 within 1e-6", number sum
@@ -78,10 +79,14 @@ module ModelError =
 
         let place =
             [
-                if error.Until > error.Place then $"lines {error.Place} to {error.Until}"
-                elif error.Place >= 0 then $"line {error.Place}"
-                if error.State >= 0 then $"state {error.State}"
-                if error.Action >= 0 then $"action {error.Action}"
+                if error.Until > error.Place then
+                    $"lines {error.Place} to {error.Until}"
+                elif error.Place >= 0 then
+                    $"line {error.Place}"
+                if error.State >= 0 then
+                    $"state {error.State}"
+                if error.Action >= 0 then
+                    $"action {error.Action}"
             ]
             |> String.concat ", "
 

@@ -23,7 +23,9 @@ type Policy private (weights: float[]) =
 
             for row in first..last do
                 if not (weights[row] >= 0.0) then
-                    invalidArg (nameof weights) $"the weight of state {state}, action {model.RowActions[row]} must not be negative but is {weights[row]}"
+                    invalidArg
+                        (nameof weights)
+                        $"the weight of state {state}, action {model.RowActions[row]} must not be negative but is {weights[row]}"
 
                 sum <- sum + weights[row]
 
@@ -47,7 +49,9 @@ type Policy private (weights: float[]) =
                 let place = rows.IndexOf actions[state]
 
                 if place < 0 then
-                    invalidArg (nameof actions) $"state {state} must take one of its {rows.Length} actions but takes action {actions[state]}"
+                    invalidArg
+                        (nameof actions)
+                        $"state {state} must take one of its {rows.Length} actions but takes action {actions[state]}"
 
                 weights[first + place] <- 1.0
 

@@ -90,9 +90,4 @@ module Simulation =
             steps[episode] <- step
             last[episode] <- state
 
-        {
-            Returns = returns
-            Steps = steps
-            Last = last
-            Truncated = truncated
-        }
+        { Returns = returns; Steps = steps; Last = last; Truncated = truncated }

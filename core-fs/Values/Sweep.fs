@@ -27,13 +27,11 @@ type Sweep(kernel: Kernel) =
 
     /// Writes rho of the chosen row of each of the states first .. last - 1 (-1 in terminal states, whose value is zero): the backup under a
     /// deterministic policy. The destination may be the source.
-    abstract ChosenBlock:
-        source: float[] * destination: float[] * context: int[] * chosen: int[] * first: int * last: int -> unit
+    abstract ChosenBlock: source: float[] * destination: float[] * context: int[] * chosen: int[] * first: int * last: int -> unit
 
     /// Improves the chosen rows of the states first .. last - 1 and returns how many changed: the row whose sign * rho is largest, the first of
     /// several; the row that is chosen already (if not -1) stays unless another is better by more than the margin.
-    abstract ImproveBlock:
-        source: float[] * context: int[] * sign: float * margin: float * chosen: int[] * first: int * last: int -> int
+    abstract ImproveBlock: source: float[] * context: int[] * sign: float * margin: float * chosen: int[] * first: int * last: int -> int
 
     /// Called before the blocks of a sweep, and given back to <c>Done</c>.
     abstract Prepare: values: float[] -> int[]
@@ -46,19 +44,14 @@ type Sweep(kernel: Kernel) =
         let count = model.stateCount
         let blocks = (count + Sweep.BlockSize - 1) / Sweep.BlockSize
 
-        let run block =
-            work.Invoke(block * Sweep.BlockSize, Math.Min(count, (block + 1) * Sweep.BlockSize))
+        let run block = work.Invoke(block * Sweep.BlockSize, Math.Min(count, (block + 1) * Sweep.BlockSize))
 
         if blocks > 1 && model.successors.Length > 100_000 && Environment.ProcessorCount > 1 then
             let result =
                 Parallel.For(
                     0,
                     blocks,
-                    fun block (state: ParallelLoopState) ->
-                        if cancellation.IsCancellationRequested then
-                            state.Stop()
-                        else
-                            run block
+                    fun block (state: ParallelLoopState) -> if cancellation.IsCancellationRequested then state.Stop() else run block
                 )
 
             result.IsCompleted
@@ -100,9 +93,7 @@ type Sweep(kernel: Kernel) =
 
     /// Improves the chosen rows by the values of the source, in the direction; a chosen row stays unless another is better by more than the
     /// margin. How many changed, or -1 if it was cancelled on the way.
-    member this.Improve
-        (source: float[], direction: Direction, margin: float, chosen: int[], cancellation: CancellationToken)
-        : int =
+    member this.Improve(source: float[], direction: Direction, margin: float, chosen: int[], cancellation: CancellationToken) : int =
         this.RequireLengths(source, source)
         let context = this.Prepare source
         let sign = if direction = Direction.Maximise then 1.0 else -1.0
@@ -135,8 +126,7 @@ type Sweep(kernel: Kernel) =
 /// The sweep of two summaries whose types are known, so that the compiler joins them into one loop. Loops are compiled fully at once: a sweep over a
 /// million states is too long a call to wait for the runtime to notice that it is hot.
 [<Sealed>]
-type internal Sweep<'State, 'Action
-    when 'State: struct and 'State :> IRowSummary and 'Action: struct and 'Action :> IActionRowSummary>
+type internal Sweep<'State, 'Action when 'State: struct and 'State :> IRowSummary and 'Action: struct and 'Action :> IActionRowSummary>
     (kernel: Kernel, summary: 'State, actionSummary: 'Action) =
     inherit Sweep(kernel)
 

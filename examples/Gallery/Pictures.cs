@@ -95,7 +95,7 @@ internal static class Pictures
         var finite = figure.Values.Where(double.IsFinite).DefaultIfEmpty(0).ToArray();
         double middle = 0.5 * (finite.Min() + finite.Max());
         // One size of text that fits a cell.
-        float size = Math.Clamp(560f / figure.Columns / 5.2f, 8f, 17f);
+        float size = Math.Clamp(560f / figure.Columns / 4f, 9f, 17f);
         for (int i = 0; i < figure.Values.Length; i++)
         {
             double x = i % figure.Columns;

@@ -39,7 +39,11 @@ internal static class SolveCommand
             DefaultValueFactory = _ => "value-iteration",
         };
         Option<double> tolerance = new("--tolerance") { Description = "Certified error at which to stop.", DefaultValueFactory = _ => 1e-8 };
-        Option<string?> folder = new("--out") { Description = "Folder for value.csv, policy.csv and report.html; made if need be. Without it nothing is written." };
+        Option<string> folder = new("--out")
+        {
+            Description = "Folder for value.csv, policy.csv and report.html; made if need be.",
+            DefaultValueFactory = _ => "valueflow-result",
+        };
         Option<bool> quiet = new("--quiet") { Description = "Print nothing but errors." };
         Option<bool> json = new("--json") { Description = "Print one JSON object and nothing else." };
 
@@ -62,7 +66,7 @@ internal static class SolveCommand
                     parsed.GetValue(method)!,
                     parsed.GetValue(tolerance)
                 ),
-                parsed.GetValue(folder),
+                parsed.GetValue(folder)!,
                 parsed.GetValue(quiet),
                 parsed.GetValue(json),
                 cancellation
@@ -71,7 +75,7 @@ internal static class SolveCommand
         return command;
     }
 
-    private static int Solve(Terminal terminal, SolveRequest request, string? folder, bool quiet, bool json, CancellationToken cancellation)
+    private static int Solve(Terminal terminal, SolveRequest request, string folder, bool quiet, bool json, CancellationToken cancellation)
     {
         terminal.IsQuiet = quiet || json;
         var problem = request.Pose(cancellation);
@@ -95,12 +99,8 @@ internal static class SolveCommand
             Print(terminal, request, solution);
         }
 
-        if (folder is not null)
-        {
-            Write(folder, request, problem, solution, cancelled ? CancellationToken.None : cancellation);
-            terminal.Say($"Written: value.csv{(cancelled ? "" : ", policy.csv")} and report.html in [bold]{Spectre.Console.Markup.Escape(folder)}[/].");
-        }
-
+        Write(folder, request, problem, solution, cancelled ? CancellationToken.None : cancellation);
+        terminal.Say($"Written: value.csv{(cancelled ? "" : ", policy.csv")} and report.html in [bold]{Spectre.Console.Markup.Escape(folder)}[/].");
         return cancelled ? 130 : 0;
     }
 

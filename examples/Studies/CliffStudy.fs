@@ -65,11 +65,18 @@ type CliffStudy() =
             Findings =
                 [|
                     {
-                        Claim = claim "without slip the best total reward is -13" -13.0 Relation.Equals 1e-8 "closed form: up, eleven times right, down"
+                        Claim =
+                            claim
+                                "without slip the best total reward is -13"
+                                -13.0
+                                Relation.Equals
+                                1e-8
+                                "closed form: up, eleven times right, down"
                         Measured = still
                     }
                     {
-                        Claim = claim "risk-neutral, the path keeps to the edge: mean rows from the cliff" 1.0 Relation.Equals 0.05 calibrated
+                        Claim =
+                            claim "risk-neutral, the path keeps to the edge: mean rows from the cliff" 1.0 Relation.Equals 0.05 calibrated
                         Measured = distances[0]
                     }
                     {
@@ -77,11 +84,18 @@ type CliffStudy() =
                         Measured = distances[levels.Length - 1]
                     }
                     {
-                        Claim = claim "it never comes nearer as aversion grows (smallest step, in rows)" 0.0 Relation.AtLeast 1e-6 calibrated
+                        Claim =
+                            claim "it never comes nearer as aversion grows (smallest step, in rows)" 0.0 Relation.AtLeast 1e-6 calibrated
                         Measured = Array.pairwise distances |> Array.map (fun (a, b) -> b - a) |> Array.min
                     }
                     {
-                        Claim = claim "risk-neutral walkers fall at least five times as often as those at level 0.1" 5.0 Relation.AtLeast 0.0 calibrated
+                        Claim =
+                            claim
+                                "risk-neutral walkers fall at least five times as often as those at level 0.1"
+                                5.0
+                                Relation.AtLeast
+                                0.0
+                                calibrated
                         Measured = falls[0] / falls[levels.Length - 1]
                     }
                 |]
@@ -99,8 +113,20 @@ type CliffStudy() =
                 [|
                     Worlds.map "Risk-neutral: along the edge" "value (discounted)" model rows[0].Solution
                     Worlds.map "CVaR 0.1: a row away" "nested CVaR value" model rows[levels.Length - 1].Solution
-                    LineFigure("The path leaves the edge", "level of CVaR (share of worst outcomes; 1 is risk-neutral)", "mean distance from the cliff (rows)", [| Worlds.curve "path" levels distances |], false)
-                    LineFigure("What caution saves", "level of CVaR (share of worst outcomes; 1 is risk-neutral)", "falls (per episode)", [| Worlds.curve "falls" levels falls |], false)
+                    LineFigure(
+                        "The path leaves the edge",
+                        "level of CVaR (share of worst outcomes; 1 is risk-neutral)",
+                        "mean distance from the cliff (rows)",
+                        [| Worlds.curve "path" levels distances |],
+                        false
+                    )
+                    LineFigure(
+                        "What caution saves",
+                        "level of CVaR (share of worst outcomes; 1 is risk-neutral)",
+                        "falls (per episode)",
+                        [| Worlds.curve "falls" levels falls |],
+                        false
+                    )
                 |]
             Notes =
                 [|

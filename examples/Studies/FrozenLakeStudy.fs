@@ -19,7 +19,12 @@ type FrozenLakeStudy() =
     override _.Run(_, quick, progress, cancellation) =
         let lake = FrozenLake.standard ()
         let discount = 0.99
-        let cross = match Reachability.solve RunOptions.standard Direction.Maximise "goal" lake with Ok s -> s | Error e -> invalidOp (UndiscountedError.describe e)
+
+        let cross =
+            match Reachability.solve RunOptions.standard Direction.Maximise "goal" lake with
+            | Ok s -> s
+            | Error e -> invalidOp (UndiscountedError.describe e)
+
         let policies: (string * StateSummary)[] =
             [|
                 "risk-neutral", Expectation()
@@ -36,7 +41,12 @@ type FrozenLakeStudy() =
             |> Array.map (fun (name, solution) ->
                 progress.Invoke $"playing {name} on {slips.Length} lakes"
                 cancellation.ThrowIfCancellationRequested()
-                Worlds.curve name slips (slips |> Array.map (fun slip -> Worlds.reaches "goal" (FrozenLake.create FrozenLake.map4x4 slip) solution.Policy)))
+
+                Worlds.curve
+                    name
+                    slips
+                    (slips
+                     |> Array.map (fun slip -> Worlds.reaches "goal" (FrozenLake.create FrozenLake.map4x4 slip) solution.Policy)))
 
         // The nested measure, level by level.
         let levels = [| 0.3; 1.0 / 3.0; 0.4; 0.5; 0.6; 0.7; 0.8; 0.9; 1.0 |]
@@ -57,23 +67,43 @@ type FrozenLakeStudy() =
             Findings =
                 [|
                     {
-                        Claim = claim "the best policy reaches the goal with probability 14/17" (14.0 / 17.0) Relation.Equals 1e-8 "closed form"
+                        Claim =
+                            claim "the best policy reaches the goal with probability 14/17" (14.0 / 17.0) Relation.Equals 1e-8 "closed form"
                         Measured = cross.Values[0]
                     }
                     {
-                        Claim = claim "the value of the start at discount 0.99 is 0.5420259" 0.5420259320 Relation.Equals 2e-8 "policy iteration in exact arithmetic, rounded"
+                        Claim =
+                            claim
+                                "the value of the start at discount 0.99 is 0.5420259"
+                                0.5420259320
+                                Relation.Equals
+                                2e-8
+                                "policy iteration in exact arithmetic, rounded"
                         Measured = (snd solutions[0]).Values[0]
                     }
                     {
-                        Claim = claim "below one half the nested measure is degenerate: at level 1/3 the start is worth nothing" 0.0 Relation.Equals 1e-8 "the worst third of three equal outcomes is the worst outcome, and nature steers past the goal for ever"
+                        Claim =
+                            claim
+                                "below one half the nested measure is degenerate: at level 1/3 the start is worth nothing"
+                                0.0
+                                Relation.Equals
+                                1e-8
+                                "the worst third of three equal outcomes is the worst outcome, and nature steers past the goal for ever"
                         Measured = values[1]
                     }
                     {
-                        Claim = claim "the value never falls as the level rises from 0.3 to 1 (smallest step)" 0.0 Relation.AtLeast 2e-8 "CVaR is monotone in its level"
+                        Claim =
+                            claim
+                                "the value never falls as the level rises from 0.3 to 1 (smallest step)"
+                                0.0
+                                Relation.AtLeast
+                                2e-8
+                                "CVaR is monotone in its level"
                         Measured = Array.pairwise values |> Array.map (fun (a, b) -> b - a) |> Array.min
                     }
                     {
-                        Claim = claim "at level 1 the measure is the expectation" (snd solutions[0]).Values[0] Relation.Equals 2e-8 "definition"
+                        Claim =
+                            claim "at level 1 the measure is the expectation" (snd solutions[0]).Values[0] Relation.Equals 2e-8 "definition"
                         Measured = values[levels.Length - 1]
                     }
                 |]
@@ -98,8 +128,20 @@ type FrozenLakeStudy() =
                 [|
                     Worlds.map "Risk-neutral values and decisions" "value (discounted probability of the goal)" lake (snd solutions[0])
                     Worlds.map "CVaR 0.7: values and decisions" "nested CVaR value" lake (snd solutions[2])
-                    LineFigure("Crossing a lake that slips otherwise than thought", "true slip (probability of going astray)", "probability of reaching the goal", curves, false)
-                    LineFigure("Nested CVaR collapses below one half", "level (share of worst outcomes)", "value of the start", [| Worlds.curve "nested CVaR" levels values |], false)
+                    LineFigure(
+                        "Crossing a lake that slips otherwise than thought",
+                        "true slip (probability of going astray)",
+                        "probability of reaching the goal",
+                        curves,
+                        false
+                    )
+                    LineFigure(
+                        "Nested CVaR collapses below one half",
+                        "level (share of worst outcomes)",
+                        "value of the start",
+                        [| Worlds.curve "nested CVaR" levels values |],
+                        false
+                    )
                 |]
             Notes =
                 [|

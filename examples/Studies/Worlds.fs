@@ -27,7 +27,9 @@ module internal Worlds =
             for row in model.RowOffsets[s] .. model.RowOffsets[s + 1] - 1 do
                 if model.RowActions[row] = policy[s] then
                     // Outcomes that the new rewards no longer tell apart are one.
-                    [ for k in model.Offsets[row] .. model.Offsets[row + 1] - 1 -> (model.Successors[k], reward k), model.Probabilities[k] ]
+                    [
+                        for k in model.Offsets[row] .. model.Offsets[row + 1] - 1 -> (model.Successors[k], reward k), model.Probabilities[k]
+                    ]
                     |> List.groupBy fst
                     |> List.iter (fun ((successor, reward), chances) ->
                         builder.Add(s, policy[s], successor, List.sumBy snd chances, reward))
@@ -72,11 +74,4 @@ module internal Worlds =
         MapFigure(title, unit', grid.Rows, grid.Columns, values, arrows, grid.Marks)
 
     /// A curve without a band.
-    let curve name x y : Series =
-        {
-            Name = name
-            X = x
-            Y = y
-            Low = [||]
-            High = [||]
-        }
+    let curve name x y : Series = { Name = name; X = x; Y = y; Low = [||]; High = [||] }

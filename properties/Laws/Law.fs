@@ -8,53 +8,13 @@ open FsCheck.FSharp
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Values
 
-/// What a law says of one trial.
-type internal Judgement =
-    {
-        Holds: bool
-        Finding: string
-        Measured: float
-        Claimed: float
-    }
-
-/// A trial with its operator and points.
-type internal Scene<'x> =
-    {
-        Trial: Trial
-        Operator: Operator<'x>
-        X: 'x
-        Y: 'x
-        Subject: Subject<'x>
-    }
-
-/// A law: a statement about operators, tried on random points with shrinking.
-type Law<'x> =
-    internal
-        {
-            name: string
-            statement: string
-            missing: Operator<'x> -> string voption
-            judge: Scene<'x> -> Judgement
-        }
-
-    /// The law's name.
-    member this.Name = this.name
-    /// What it says, as a formula.
-    member this.Statement = this.statement
-
 /// The laws, and how they are tried.
 [<RequireQualifiedAccess>]
 module Law =
 
     let private number (x: float) = x.ToString("G9", Globalization.CultureInfo.InvariantCulture)
 
-    let private plain holds finding =
-        {
-            Holds = holds
-            Finding = finding
-            Measured = nan
-            Claimed = nan
-        }
+    let private plain holds finding = { Holds = holds; Finding = finding; Measured = nan; Claimed = nan }
 
     // Rounding of an operator at a point, in a metric: as claimed, or else a little of the size of what it maps.
     let private slackAt (scene: Scene<'x>) (key: MetricKey) (point: 'x) (image: 'x) =
@@ -106,8 +66,7 @@ module Law =
             judge = fun scene -> shortens scene metric 1.0 "1"
         }
 
-    let private ordered (operator: Operator<'x>) =
-        if operator.Space.Order.IsNone then ValueSome "the space has no order" else ValueNone
+    let private ordered (operator: Operator<'x>) = if operator.Space.Order.IsNone then ValueSome "the space has no order" else ValueNone
 
     /// x &lt;= y everywhere implies T x &lt;= T y everywhere.
     let monotonicity<'x> : Law<'x> =
@@ -119,11 +78,13 @@ module Law =
                 fun scene ->
                     // The larger of the two points at every place lies above the first.
                     let above = scene.Subject.Lift(Array.map2 (fun (a: float) b -> Math.Max(a, b)) scene.Trial.X scene.Trial.Y)
+
                     let judgement =
                         images { scene with Y = above } (fun tx ty ->
                             let excess = scene.Operator.Space.Order.Value.Excess tx ty
                             let slack = slackAt scene MetricKey.Sup scene.X tx + slackAt scene MetricKey.Sup above ty
                             plain (excess <= slack) $"x <= max(x, y), but T x exceeds T max(x, y) by {number excess} at a place")
+
                     scene.Operator.Space.Release above
                     judgement
         }
@@ -147,7 +108,10 @@ module Law =
                             let fewest = -(order.Excess tx ty)
                             let slack = slackAt scene MetricKey.Sup scene.X tx + slackAt scene MetricKey.Sup shifted ty + 1e-12 * c
                             let holds = most <= largest * c + slack && fewest >= least * c - slack
-                            plain holds $"T(x + c) - T x lies in [{number fewest}, {number most}], not in [{number (least * c)}, {number (largest * c)}]")
+
+                            plain
+                                holds
+                                $"T(x + c) - T x lies in [{number fewest}, {number most}], not in [{number (least * c)}, {number (largest * c)}]")
 
                     scene.Operator.Space.Release shifted
                     judgement
@@ -210,11 +174,18 @@ module Law =
                             | ValueSome sketch -> sketch.States |> List.concat |> List.collect snd |> List.map _.Reward
                             | ValueNone -> []
 
-                        let size = Seq.concat [ Seq.ofArray right; Seq.ofArray scene.Trial.X; Seq.ofList rewards ] |> Seq.map abs |> Seq.fold max 1.0
+                        let size =
+                            Seq.concat [ Seq.ofArray right; Seq.ofArray scene.Trial.X; Seq.ofList rewards ]
+                            |> Seq.map abs
+                            |> Seq.fold max 1.0
+
                         let gaps = Array.map2 (fun (a: float) b -> if a = b then 0.0 else abs (a - b)) left right
                         let worst = if gaps.Length = 0 then 0.0 else Array.max gaps
                         let place = Array.IndexOf(gaps, worst)
-                        plain (worst <= tolerance * size) $"at place {place} T x = {number left[max 0 place]} but S x = {number right[max 0 place]}"
+
+                        plain
+                            (worst <= tolerance * size)
+                            $"at place {place} T x = {number left[max 0 place]} but S x = {number right[max 0 place]}"
         }
 
     let private bits (x: float[]) = x |> Array.map BitConverter.DoubleToInt64Bits
@@ -241,12 +212,18 @@ module Law =
                             destination)
 
                     let judgement =
-                        if bits (drop scene.X) <> before then plain false "T changed its argument"
-                        elif obj.ReferenceEquals(first, scene.X) then plain false "T returned its argument itself"
-                        elif obj.ReferenceEquals(first, second) then plain false "T returned the same object twice"
-                        elif bits (drop first) <> bits (drop second) then plain false "T gave two different results for one argument"
-                        elif into.IsSome && bits (drop into.Value) <> bits (drop first) then plain false "ApplyInto wrote something else than Apply returns"
-                        else plain true ""
+                        if bits (drop scene.X) <> before then
+                            plain false "T changed its argument"
+                        elif obj.ReferenceEquals(first, scene.X) then
+                            plain false "T returned its argument itself"
+                        elif obj.ReferenceEquals(first, second) then
+                            plain false "T returned the same object twice"
+                        elif bits (drop first) <> bits (drop second) then
+                            plain false "T gave two different results for one argument"
+                        elif into.IsSome && bits (drop into.Value) <> bits (drop first) then
+                            plain false "ApplyInto wrote something else than Apply returns"
+                        else
+                            plain true ""
 
                     if not (obj.ReferenceEquals(first, scene.X)) then
                         scene.Operator.Space.Release first
@@ -278,14 +255,7 @@ module Law =
         let x, y = subject.Lift trial.X, subject.Lift trial.Y
 
         try
-            work
-                {
-                    Trial = trial
-                    Operator = operator
-                    X = x
-                    Y = y
-                    Subject = subject
-                }
+            work { Trial = trial; Operator = operator; X = x; Y = y; Subject = subject }
         finally
             operator.Space.Release x
             operator.Space.Release y
@@ -322,8 +292,15 @@ module Law =
                     if not shrinking then
                         cases <- cases + 1
 
-                        for label in (match trial.Sketch with ValueSome sketch -> ModelSketch.labels sketch | ValueNone -> []) do
-                            counts[label] <- 1.0 + (match counts.TryGetValue label with | true, n -> n | _ -> 0.0)
+                        for label in
+                            (match trial.Sketch with
+                             | ValueSome sketch -> ModelSketch.labels sketch
+                             | ValueNone -> []) do
+                            counts[label] <-
+                                1.0
+                                + (match counts.TryGetValue label with
+                                   | true, n -> n
+                                   | _ -> 0.0)
 
                         if judgement.Measured > measured || Double.IsNaN measured then
                             measured <- judgement.Measured
@@ -358,31 +335,61 @@ module Law =
                 member _.OnFinished(_, _) = ()
             }
 
-        let config =
-            Config.Quick
-                .WithMaxTest(options.Cases)
-                .WithReplay(uint64 options.Seed, 1UL)
-                .WithRunner(silent)
+        let config = Config.Quick.WithMaxTest(options.Cases).WithReplay(uint64 options.Seed, 1UL).WithRunner(silent)
 
         Check.One(config, property)
-        let shares = counts |> Seq.map (fun entry -> entry.Key, 100.0 * entry.Value / float (max 1 cases)) |> Seq.sortBy fst |> dict |> Dictionary
+
+        let shares =
+            counts
+            |> Seq.map (fun entry -> entry.Key, 100.0 * entry.Value / float (max 1 cases))
+            |> Seq.sortBy fst
+            |> dict
+            |> Dictionary
 
         let narrow =
             if subject.Dimension.IsSome || cases < 100 then
                 []
             else
-                ModelSketch.minimums |> List.filter (fun (label, least) -> (match shares.TryGetValue label with | true, share -> share | _ -> 0.0) < least)
+                ModelSketch.minimums
+                |> List.filter (fun (label, least) ->
+                    (match shares.TryGetValue label with
+                     | true, share -> share
+                     | _ -> 0.0)
+                        <
+                        least)
 
         let verdict, finding =
-            if missing.IsSome then Verdict.NotApplicable, missing.Value
-            elif shrinking then Verdict.Refuted, lastFinding
-            elif cases = 0 then Verdict.GeneratorTooNarrow, "no trial was made in the time that was given"
+            if missing.IsSome then
+                Verdict.NotApplicable, missing.Value
+            elif shrinking then
+                Verdict.Refuted, lastFinding
+            elif cases = 0 then
+                Verdict.GeneratorTooNarrow, "no trial was made in the time that was given"
             elif not narrow.IsEmpty then
-                let list = narrow |> List.map (fun (label, least) -> $"'{label}' in at least {least}%% of the cases") |> String.concat ", "
-                Verdict.GeneratorTooNarrow, $"expected {list}"
-            else Verdict.Holds, ""
+                let list =
+                    narrow
+                    |> List.map (fun (label, least) -> $"'{label}' in at least {least}%% of the cases")
+                    |> String.concat ", "
 
-        Report(law.name, law.statement, subject.Name, verdict, options.Seed, cases, original, smallest, finding, measured, claimed, shares, watch.ElapsedMilliseconds)
+                Verdict.GeneratorTooNarrow, $"expected {list}"
+            else
+                Verdict.Holds, ""
+
+        Report(
+            law.name,
+            law.statement,
+            subject.Name,
+            verdict,
+            options.Seed,
+            cases,
+            original,
+            smallest,
+            finding,
+            measured,
+            claimed,
+            shares,
+            watch.ElapsedMilliseconds
+        )
 
     /// Tries a law on a subject: 200 cases, seed 1.
     let check (law: Law<'x>) (subject: Subject<'x>) : Report = checkWith (LawOptions()) law subject

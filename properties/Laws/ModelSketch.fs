@@ -86,7 +86,11 @@ module ModelSketch =
             {
                 Next = successor
                 Weight = 1 + generator.Below(if ties then 2 else 20)
-                Reward = if ties then scale * float (generator.Below 3 - 1) else scale * Math.Round(2.0 * generator.Uniform() - 1.0, 3)
+                Reward =
+                    if ties then
+                        scale * float (generator.Below 3 - 1)
+                    else
+                        scale * Math.Round(2.0 * generator.Uniform() - 1.0, 3)
                 Continuation = if missing && chance 0.3 then pick generator [ 0.0; 0.5 ] else 1.0
             }
 
@@ -101,7 +105,12 @@ module ModelSketch =
                             []
                         else
                             let kept = generator.Below actions
-                            [ for a in 0 .. actions - 1 do if a = kept || not masks || chance 0.5 then a, row () ]
+
+                            [
+                                for a in 0 .. actions - 1 do
+                                    if a = kept || not masks || chance 0.5 then
+                                        a, row ()
+                            ]
                 ]
         }
 
@@ -113,18 +122,33 @@ module ModelSketch =
         let most = sketch.States |> List.map List.length |> List.fold max 0
 
         [
-            if rewards.Length > 1 && (List.distinct rewards).Length < rewards.Length then "ties"
-            if sketch.States |> List.exists (fun actions -> not actions.IsEmpty && actions.Length < most) then "masks"
-            if sketch.States |> List.exists List.isEmpty then "terminals"
-            if outcomes |> List.exists (fun outcome -> outcome.Continuation < 1.0) then "missing mass"
-            if sketch.Discount >= 0.99 then "discount near one"
-            if sketch.States.Length = 1 then "single state"
-            if rewards |> List.exists (fun r -> abs r > 1e6) then "large rewards"
+            if rewards.Length > 1 && (List.distinct rewards).Length < rewards.Length then
+                "ties"
+            if sketch.States |> List.exists (fun actions -> not actions.IsEmpty && actions.Length < most) then
+                "masks"
+            if sketch.States |> List.exists List.isEmpty then
+                "terminals"
+            if outcomes |> List.exists (fun outcome -> outcome.Continuation < 1.0) then
+                "missing mass"
+            if sketch.Discount >= 0.99 then
+                "discount near one"
+            if sketch.States.Length = 1 then
+                "single state"
+            if rewards |> List.exists (fun r -> abs r > 1e6) then
+                "large rewards"
         ]
 
     /// The least share of cases that must carry each label, in percent: with less a law has not been tried where operators go wrong.
     let minimums: (string * float) list =
-        [ "ties", 20.0; "masks", 15.0; "terminals", 15.0; "missing mass", 8.0; "discount near one", 25.0; "single state", 5.0; "large rewards", 8.0 ]
+        [
+            "ties", 20.0
+            "masks", 15.0
+            "terminals", 15.0
+            "missing mass", 8.0
+            "discount near one", 25.0
+            "single state", 5.0
+            "large rewards", 8.0
+        ]
 
     // Numbers nearer to zero, rounder ones first.
     let internal smaller (x: float) : float list =

@@ -21,7 +21,9 @@ type OperatorLaws private () =
         :> IReadOnlyList<Report>
 
     /// Tries every law that applies to what the operator claims, on random values of the dimension: contraction, monotonicity, translation, purity.
-    static member Check(operator: ValueOperator, dimension: int, [<Optional; DefaultParameterValue(null: LawOptions | null)>] options: LawOptions | null) =
+    static member Check
+        (operator: ValueOperator, dimension: int, [<Optional; DefaultParameterValue(null: LawOptions | null)>] options: LawOptions | null)
+        =
         ArgumentNullException.ThrowIfNull operator
         reports options (Subject.vectors dimension operator.Core)
 
@@ -54,4 +56,8 @@ type OperatorLaws private () =
         ) =
         ArgumentNullException.ThrowIfNull operator
         ArgumentNullException.ThrowIfNull other
-        Law.checkWith (options options') (Law.equality tolerance (Subject.vectors dimension other.Core)) (Subject.vectors dimension operator.Core)
+
+        Law.checkWith
+            (options options')
+            (Law.equality tolerance (Subject.vectors dimension other.Core))
+            (Subject.vectors dimension operator.Core)

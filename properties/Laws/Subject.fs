@@ -21,7 +21,12 @@ type Trial =
     /// The process, the points and the constant.
     override this.ToString() =
         let vector (x: float[]) = x |> Array.map (fun v -> ModelError.number (v + 0.0)) |> String.concat ", "
-        let process' = match this.Sketch with ValueSome sketch -> $"{sketch}\n" | ValueNone -> ""
+
+        let process' =
+            match this.Sketch with
+            | ValueSome sketch -> $"{sketch}\n"
+            | ValueNone -> ""
+
         $"{process'}x = [{vector this.X}]\ny = [{vector this.Y}]\nc = {ModelError.number this.C}"
 
 /// What a law is tried on: an operator, or a family of operators over random decision processes.
@@ -133,12 +138,7 @@ module internal Trial =
             // Above everywhere.
             | _ -> x |> Array.map (fun xi -> xi + abs (entry generator))
 
-        {
-            Sketch = sketch
-            X = x
-            Y = y
-            C = abs (entry generator)
-        }
+        { Sketch = sketch; X = x; Y = y; C = abs (entry generator) }
 
     let shrink (trial: Trial) : seq<Trial> =
         seq {

@@ -18,10 +18,7 @@ type Rational =
 
         let divisor = BigInteger.GreatestCommonDivisor(top, bottom) * BigInteger(bottom.Sign)
 
-        {
-            Top = top / divisor
-            Bottom = bottom / divisor
-        }
+        { Top = top / divisor; Bottom = bottom / divisor }
 
     static member OfInt(n: int) = { Top = BigInteger n; Bottom = BigInteger.One }
 
@@ -60,16 +57,17 @@ type Rational =
             // Scale to 64 significant bits before the division.
             let shift = int (x.Bottom.GetBitLength()) - int (x.Top.GetBitLength()) + 64
 
-            let quotient =
-                if shift >= 0 then
-                    (x.Top <<< shift) / x.Bottom
-                else
-                    x.Top / (x.Bottom <<< -shift)
+            let quotient = if shift >= 0 then (x.Top <<< shift) / x.Bottom else x.Top / (x.Bottom <<< -shift)
 
             Math.ScaleB(float quotient, -shift)
 
     override x.ToString() = $"{x.Top}/{x.Bottom}"
-    override x.Equals other = match other with :? Rational as y -> x.Top = y.Top && x.Bottom = y.Bottom | _ -> false
+
+    override x.Equals other =
+        match other with
+        | :? Rational as y -> x.Top = y.Top && x.Bottom = y.Bottom
+        | _ -> false
+
     override x.GetHashCode() = HashCode.Combine(x.Top, x.Bottom)
 
     interface IComparable with

@@ -27,7 +27,12 @@ module Drn =
             | ' '
             | '\t' -> i <- i + 1
             | opening when opening = '"' || opening = '[' || opening = '{' ->
-                let closing = match opening with '[' -> ']' | '{' -> '}' | other -> other
+                let closing =
+                    match opening with
+                    | '[' -> ']'
+                    | '{' -> '}'
+                    | other -> other
+
                 let close = text.IndexOf(closing, i + 1)
                 i <- if close < 0 then text.Length else close + 1
                 found.Add(text.Substring(start, i - start))
@@ -39,13 +44,7 @@ module Drn =
 
         found.ToArray()
 
-    type private Header =
-        {
-            IsMdp: bool
-            Rewards: string[]
-            States: int
-            Choices: int voption
-        }
+    type private Header = { IsMdp: bool; Rewards: string[]; States: int; Choices: int voption }
 
     // The lines from @type to @model.
     let private header (findings: Findings) (reader: LineReader) =
@@ -108,13 +107,7 @@ module Drn =
         | ValueNone, _ -> refuse findings reader.Number "@type: mdp or @type: dtmc before @model" "nothing"
         | _, ValueNone
         | _, ValueSome 0 -> refuse findings reader.Number "@nr_states of at least 1 before @model" "none"
-        | ValueSome isMdp, ValueSome states ->
-            {
-                IsMdp = isMdp
-                Rewards = rewards
-                States = states
-                Choices = choices
-            }
+        | ValueSome isMdp, ValueSome states -> { IsMdp = isMdp; Rewards = rewards; States = states; Choices = choices }
 
     let private chooseReward (findings: Findings) (wanted: string voption) (names: string[]) =
         let list = names |> Array.map (fun name -> $"'{name}'") |> String.concat ", "
@@ -187,8 +180,10 @@ module Drn =
                                 let label = part.Trim '"'
                                 builder.Label(label, state, number)
 
-                                if label = "init" then builder.Initial state
-                                elif label = "deadlock" then deadlocks.Add state |> ignore
+                                if label = "init" then
+                                    builder.Initial state
+                                elif label = "deadlock" then
+                                    deadlocks.Add state |> ignore
                     | ValueSome next when next >= head.States ->
                         broken <- true
                         findings.Add(number, $"a state in [0, {head.States})", string next)
@@ -231,7 +226,11 @@ module Drn =
                         if choice < 0 then
                             expect findings number "an action before its transitions" text
                         elif not (lower >= 0.0 && lower <= upper && upper <= 1.0) then
-                            expect findings number "a probability in [0, 1] or an interval [lower, upper]" (text.Substring(colon + 1).Trim())
+                            expect
+                                findings
+                                number
+                                "a probability in [0, 1] or an interval [lower, upper]"
+                                (text.Substring(colon + 1).Trim())
                         elif successor >= head.States then
                             findings.Add(number, $"a successor in [0, {head.States})", string successor)
                         elif not broken then
@@ -277,29 +276,47 @@ module Drn =
             if all then ValueSome model.rewards[first] else ValueNone
 
         match PrismWriter.unwritable model with
-        | ValueSome found -> invalidArg (nameof model) $"the format holds models with one outcome for each successor, but this one has {found}"
+        | ValueSome found ->
+            invalidArg (nameof model) $"the format holds models with one outcome for each successor, but this one has {found}"
         | ValueNone -> ()
 
         match Seq.tryFind (fun row -> (rowReward row).IsNone) (seq { 0 .. model.RowCount - 1 }) with
-        | Some row -> invalidArg (nameof model) $"the format holds rewards of states and actions, but row {row} has rewards that depend on the successor"
+        | Some row ->
+            invalidArg
+                (nameof model)
+                $"the format holds rewards of states and actions, but row {row} has rewards that depend on the successor"
         | None -> ()
 
         let number = ModelError.number
-        let terminals = [ for s in 0 .. model.StateCount - 1 do if model.IsTerminal s then s ]
+
+        let terminals =
+            [
+                for s in 0 .. model.StateCount - 1 do
+                    if model.IsTerminal s then
+                        s
+            ]
 
         AtomicFile.writeText path (fun out ->
-            out.WriteLine(if model.IsInterval || model.RowCount <> model.StateCount - terminals.Length then "@type: MDP" else "@type: DTMC")
+            out.WriteLine(
+                if model.IsInterval || model.RowCount <> model.StateCount - terminals.Length then
+                    "@type: MDP"
+                else
+                    "@type: DTMC"
+            )
 
             if model.IsInterval then
                 out.WriteLine "@value_type: double-interval"
 
-            out.Write $"@parameters\n\n@reward_models\nreward\n@nr_states\n{model.StateCount}\n@nr_choices\n{model.RowCount + terminals.Length}\n@model\n"
+            out.Write
+                $"@parameters\n\n@reward_models\nreward\n@nr_states\n{model.StateCount}\n@nr_choices\n{model.RowCount + terminals.Length}\n@model\n"
 
             for s in 0 .. model.StateCount - 1 do
                 let labels =
                     [
-                        if Array.BinarySearch(model.initial, s) >= 0 then "init"
-                        if model.IsTerminal s then "deadlock"
+                        if Array.BinarySearch(model.initial, s) >= 0 then
+                            "init"
+                        if model.IsTerminal s then
+                            "deadlock"
                         for entry in model.labels do
                             if entry.Key <> "init" && entry.Key <> "deadlock" && Array.BinarySearch(entry.Value, s) >= 0 then
                                 if entry.Key.Contains ' ' then $"\"{entry.Key}\"" else entry.Key
@@ -317,5 +334,10 @@ module Drn =
                     out.WriteLine $"\taction {name} [{number (rowReward row).Value}]"
 
                     for k in model.offsets[row] .. model.offsets[row + 1] - 1 do
-                        let p = if model.IsInterval then $"[{number model.lower[k]}, {number model.upper[k]}]" else number model.probabilities[k]
+                        let p =
+                            if model.IsInterval then
+                                $"[{number model.lower[k]}, {number model.upper[k]}]"
+                            else
+                                number model.probabilities[k]
+
                         out.WriteLine $"\t\t{model.successors[k]} : {p}")

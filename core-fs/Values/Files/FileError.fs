@@ -50,15 +50,7 @@ type internal Findings(path: string, limit: int) =
         count <- count + 1
 
         if errors.Count < limit then
-            errors.Add
-                {
-                    File = file
-                    Place = place
-                    Line = line
-                    Until = until
-                    Expected = expected
-                    Found = found
-                }
+            errors.Add { File = file; Place = place; Line = line; Until = until; Expected = expected; Found = found }
 
     /// Adds an error about a line.
     member this.Add(line: int, expected: string, found: string) : unit =
@@ -71,8 +63,10 @@ type internal Findings(path: string, limit: int) =
 
             let who =
                 [
-                    if error.State >= 0 then $"state {error.State}"
-                    if error.Action >= 0 then $"action {error.Action}"
+                    if error.State >= 0 then
+                        $"state {error.State}"
+                    if error.Action >= 0 then
+                        $"action {error.Action}"
                 ]
                 |> String.concat ", "
 
@@ -81,7 +75,11 @@ type internal Findings(path: string, limit: int) =
                 elif error.Until > error.Place then $"lines {error.Place} to {error.Until}"
                 else $"line {error.Place}"
 
-            let words = if who = "" then place elif place = "" then who else $"{place} ({who})"
+            let words =
+                if who = "" then place
+                elif place = "" then who
+                else $"{place} ({who})"
+
             this.AddAt(words, Math.Max(0, error.Place), Math.Max(0, error.Until), expected, finding)
 
     /// All of them, and how many were left out.

@@ -16,7 +16,7 @@ type internal LineReader(path: string, findings: Findings, cancellation: Cancell
 
     let stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 <<< 16)
     let reader = new StreamReader(stream, UTF8Encoding(false, false), true, 1 <<< 16)
-    let buffer = Array.zeroCreate<char> (1 <<< 16)
+    let buffer = Array.zeroCreate<char>(1 <<< 16)
     let mutable filled = 0
     let mutable next = 0
     let line = StringBuilder()

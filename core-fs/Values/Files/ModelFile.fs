@@ -31,14 +31,7 @@ module ModelFile =
         }
 
     let private whole (path: string) expected found : FileError =
-        {
-            File = FileInfo(path).Name
-            Place = ""
-            Line = 0
-            Until = 0
-            Expected = expected
-            Found = found
-        }
+        { File = FileInfo(path).Name; Place = ""; Line = 0; Until = 0; Expected = expected; Found = found }
 
     // What must hold before a file is opened, and what opening may run into.
     let private guarded (path: string) (read: string -> Result<'a, FileError list>) : Result<'a, FileError list> =

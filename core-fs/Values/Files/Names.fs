@@ -19,7 +19,12 @@ type internal ActionNames() =
         let acting = names |> Seq.filter (fun entry -> let struct (state, _) = entry.Key in not (isTerminal state)) |> Array.ofSeq
         let different = acting |> Seq.map (fun entry -> let struct (state, _) = entry.Key in struct (state, entry.Value)) |> HashSet
 
-        if not contradicted && acting.Length > 0 && different.Count = acting.Length && not (Seq.exists (fun (entry: KeyValuePair<_, string>) -> entry.Value = "") acting) then
+        if
+            not contradicted
+            && acting.Length > 0
+            && different.Count = acting.Length
+            && not (Seq.exists (fun (entry: KeyValuePair<_, string>) -> entry.Value = "") acting)
+        then
             let distinct = acting |> Seq.map _.Value |> Seq.distinct |> Array.ofSeq
             let numbers = distinct |> Array.map Field.tryIndex
             let numeric = numbers |> Array.forall (fun number -> number.IsSome && number.Value < 1_000_000)

@@ -8,8 +8,7 @@ open System.Threading
 /// The pieces of PRISM's explicit files beside the transitions: rewards, states, labels.
 module internal PrismParts =
 
-    let expect (findings: Findings) line expected found =
-        findings.Add(line, expected, FileError.shown found)
+    let expect (findings: Findings) line expected found = findings.Add(line, expected, FileError.shown found)
 
     let refuse (findings: Findings) line expected found =
         expect findings line expected found
@@ -63,7 +62,11 @@ module internal PrismParts =
 
     let readRewards path limit cancellation (isState: bool) (isMdp: bool) states =
         let values = Dictionary<struct (int * int * int), float>()
-        let length = if isState then 2 elif isMdp then 4 else 3
+
+        let length =
+            if isState then 2
+            elif isMdp then 4
+            else 3
 
         let shape =
             if isState then "state reward"
@@ -73,7 +76,11 @@ module internal PrismParts =
         let findings =
             reading path limit cancellation (fun findings reader ->
                 let numbers =
-                    header findings reader $"a header of {if not isState && isMdp then 3 else 2} whole numbers" [ (if not isState && isMdp then 3 else 2) ]
+                    header
+                        findings
+                        reader
+                        $"a header of {if not isState && isMdp then 3 else 2} whole numbers"
+                        [ (if not isState && isMdp then 3 else 2) ]
 
                 if numbers[0] <> states then
                     findings.Add(reader.Number, $"{states} states like the .tra file", string numbers[0])
@@ -202,8 +209,10 @@ module internal PrismParts =
                             let label = labels[number.Value]
                             builder.Label(label, state, reader.Number)
 
-                            if label = "init" then builder.Initial state
-                            elif label = "deadlock" then deadlocks.Add state |> ignore
+                            if label = "init" then
+                                builder.Initial state
+                            elif label = "deadlock" then
+                                deadlocks.Add state |> ignore
                     | _ -> expect findings reader.Number "'state: labels' with labels that were declared" text
 
                     line <- reader.NextContent "#")
@@ -224,11 +233,20 @@ module internal PrismParts =
         else
             // The field's habit: x runs to the right and y downwards; row and column say so themselves.
             let rowFirst = [ "row"; "r"; "y"; "i" ] |> List.contains (variables[0].ToLowerInvariant())
-            let cells = pairs |> Array.map (fun pair -> let struct (a, b) = pair.Value in if rowFirst then struct (a, b) else struct (b, a))
+
+            let cells =
+                pairs
+                |> Array.map (fun pair -> let struct (a, b) = pair.Value in if rowFirst then struct (a, b) else struct (b, a))
+
             let rows = 1 + (cells |> Array.map (fun (struct (r, _)) -> r) |> Array.max)
             let columns = 1 + (cells |> Array.map (fun (struct (_, c)) -> c) |> Array.max)
 
-            if rows < 2 || columns < 2 || (Array.distinct cells).Length <> cells.Length || int64 rows * int64 columns > 10_000L then
+            if
+                rows < 2
+                || columns < 2
+                || (Array.distinct cells).Length <> cells.Length
+                || int64 rows * int64 columns > 10_000L
+            then
                 ValueNone
             else
                 ValueSome

@@ -15,19 +15,29 @@ module PrismWriter =
             seq { 1 .. model.TransitionCount - 1 }
             |> Seq.exists (fun k -> model.successors[k] = model.successors[k - 1] && Array.BinarySearch(model.offsets, k) < 0)
 
-        if model.continuations.Length > 0 then ValueSome "transitions that end the episode or take several steps"
-        elif duplicate then ValueSome "rows that lead to a successor twice, with different rewards"
-        else ValueNone
+        if model.continuations.Length > 0 then
+            ValueSome "transitions that end the episode or take several steps"
+        elif duplicate then
+            ValueSome "rows that lead to a successor twice, with different rewards"
+        else
+            ValueNone
 
     /// Writes model.tra, and beside it .sta (if states have names), .lab and .trew (if anything is earned). Each file appears whole or not at all. An ArgumentException says
     /// what the format cannot hold.
     let write (path: string) (model: Model) : unit =
         match unwritable model with
-        | ValueSome found -> invalidArg (nameof model) $"the format holds models with one outcome for each successor, but this one has {found}"
+        | ValueSome found ->
+            invalidArg (nameof model) $"the format holds models with one outcome for each successor, but this one has {found}"
         | ValueNone -> ()
 
         let stem = PrismParts.stemOf path
-        let terminals = [ for s in 0 .. model.StateCount - 1 do if model.IsTerminal s then s ]
+
+        let terminals =
+            [
+                for s in 0 .. model.StateCount - 1 do
+                    if model.IsTerminal s then
+                        s
+            ]
 
         // Rows in the order of states; a terminal state gets a self-loop, as the format asks for.
         let eachRow (visit: int -> int -> int -> unit) =
@@ -50,11 +60,19 @@ module PrismWriter =
                     let action = model.ActionName(model.rowActions[row]).Replace(' ', '_')
 
                     for k in model.offsets[row] .. model.offsets[row + 1] - 1 do
-                        let p = if model.IsInterval then $"[{number model.lower[k]},{number model.upper[k]}]" else number model.probabilities[k]
+                        let p =
+                            if model.IsInterval then
+                                $"[{number model.lower[k]},{number model.upper[k]}]"
+                            else
+                                number model.probabilities[k]
+
                         out.WriteLine $"{s} {choice} {model.successors[k]} {p} {action}"))
 
         if model.stateNames.Length > 0 then
-            let tuples = model.stateNames |> Array.forall (fun name -> name.StartsWith '(' && name.EndsWith ')' && not (name.Trim('(', ')').Contains '('))
+            let tuples =
+                model.stateNames
+                |> Array.forall (fun name -> name.StartsWith '(' && name.EndsWith ')' && not (name.Trim('(', ')').Contains '('))
+
             let arity = model.stateNames |> Array.map (fun name -> name.Split(',').Length) |> Array.distinct
 
             AtomicFile.writeText (stem + ".sta") (fun out ->

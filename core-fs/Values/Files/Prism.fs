@@ -67,11 +67,14 @@ module PrismReader =
                             expect findings reader.Number $"'{shape}' with whole numbers before the probability" text
                         else
                             let state, choice, successor =
-                                if isMdp then places[0].Value, places[1].Value, places[2].Value
-                                else places[0].Value, 0, places[1].Value
+                                if isMdp then
+                                    places[0].Value, places[1].Value, places[2].Value
+                                else
+                                    places[0].Value, 0, places[1].Value
 
                             match Field.tryInterval fields[least - 1] with
-                            | ValueNone -> expect findings reader.Number "a probability in [0, 1] or an interval [lower,upper]" fields[least - 1]
+                            | ValueNone ->
+                                expect findings reader.Number "a probability in [0, 1] or an interval [lower,upper]" fields[least - 1]
                             | ValueSome(struct (lower, upper)) ->
                                 if not (lower >= 0.0 && lower <= upper && upper <= 1.0) then
                                     expect findings reader.Number "a probability in [0, 1] or an interval [lower,upper]" fields[least - 1]
@@ -131,7 +134,12 @@ module PrismReader =
                     Findings(path, limit)
 
             let used = HashSet<struct (int * int * int)>()
-            let found (values: Dictionary<struct (int * int * int), float>) key = match values.TryGetValue key with | true, r -> r | _ -> 0.0
+
+            let found (values: Dictionary<struct (int * int * int), float>) key =
+                match values.TryGetValue key with
+                | true, r -> r
+                | _ -> 0.0
+
             let loops, others = HashSet<int>(), HashSet<int>()
 
             for struct (state, choice, successor, lower, upper, line) in transitions do
@@ -144,7 +152,10 @@ module PrismReader =
                 else
                     builder.AddInterval(state, choice, successor, lower, upper, reward, line)
 
-                if successor = state && reward = 0.0 && lower = 1.0 && loops.Add state then () else others.Add state |> ignore
+                if successor = state && reward = 0.0 && lower = 1.0 && loops.Add state then
+                    ()
+                else
+                    others.Add state |> ignore
 
             let isTerminal state = deadlocks.Contains state && loops.Contains state && not (others.Contains state)
             deadlocks |> Seq.filter isTerminal |> Seq.iter builder.Terminal
@@ -152,7 +163,12 @@ module PrismReader =
             for entry in transitionRewards do
                 if not (used.Contains entry.Key) then
                     let struct (state, choice, successor) = entry.Key
-                    transitionFindings.Add(0, "rewards of transitions that the .tra file has", $"one of state {state}, choice {choice}, successor {successor}")
+
+                    transitionFindings.Add(
+                        0,
+                        "rewards of transitions that the .tra file has",
+                        $"one of state {state}, choice {choice}, successor {successor}"
+                    )
 
             names.Apply(builder, isTerminal)
 

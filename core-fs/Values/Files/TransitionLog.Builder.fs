@@ -40,7 +40,8 @@ type internal TransitionLogBuilder(findings: Findings, header: string[], headerP
             if columns.ContainsKey "terminated" then
                 findings.AddAt(headerPlace, headerLine, headerLine, "one of 'terminated' and 'done'", "both")
             else
-                warnings.Add "the column 'done' was read as 'terminated': if it also marks steps that were cut off, give those a column 'truncated'"
+                warnings.Add
+                    "the column 'done' was read as 'terminated': if it also marks steps that were cut off, give those a column 'truncated'"
 
         if findings.Count > 0 then
             raise Unreadable
@@ -70,10 +71,16 @@ type internal TransitionLogBuilder(findings: Findings, header: string[], headerP
             | true, number -> struct (0, number, name)
             | _ -> struct (1, 0L, name)
 
-        let ordered = names.Keys |> Seq.sortWith (fun a b ->
-            let struct (ka, na, sa) = key a
-            let struct (kb, nb, sb) = key b
-            if ka <> kb then compare ka kb elif na <> nb then compare na nb else String.CompareOrdinal(sa, sb)) |> Array.ofSeq
+        let ordered =
+            names.Keys
+            |> Seq.sortWith (fun a b ->
+                let struct (ka, na, sa) = key a
+                let struct (kb, nb, sb) = key b
+
+                if ka <> kb then compare ka kb
+                elif na <> nb then compare na nb
+                else String.CompareOrdinal(sa, sb))
+            |> Array.ofSeq
 
         let renumbered = Array.zeroCreate names.Count
         ordered |> Array.iteri (fun i name -> renumbered[names[name]] <- i)
@@ -86,7 +93,10 @@ type internal TransitionLogBuilder(findings: Findings, header: string[], headerP
         if fields.Length <> header.Length then
             wrong $"{header.Length} fields like the header" $"{fields.Length}"
         else
-            let field name = match columns.TryGetValue name with | true, i -> ValueSome(fields[i].Trim()) | _ -> ValueNone
+            let field name =
+                match columns.TryGetValue name with
+                | true, i -> ValueSome(fields[i].Trim())
+                | _ -> ValueNone
 
             let named name =
                 match field name with
@@ -129,7 +139,13 @@ type internal TransitionLogBuilder(findings: Findings, header: string[], headerP
             let episode = field "episode" |> ValueOption.defaultValue lastEpisode
 
             match state, action, next, terminated, truncated, reward, weight with
-            | ValueSome state, ValueSome action, ValueSome next, ValueSome terminated, ValueSome truncated, ValueSome reward, ValueSome weight ->
+            | ValueSome state,
+              ValueSome action,
+              ValueSome next,
+              ValueSome terminated,
+              ValueSome truncated,
+              ValueSome reward,
+              ValueSome weight ->
                 steps.Add
                     {
                         State = numberOf states state

@@ -25,8 +25,7 @@ module TransitionCsv =
         else
             fields
 
-    let private fields findings number (line: string) =
-        if line.Contains '"' then quoted findings number line else line.Split ','
+    let private fields findings number (line: string) = if line.Contains '"' then quoted findings number line else line.Split ','
 
     /// Reads a log: either the log, or all that is wrong, at most <c>limit</c> errors in words.
     let read (limit: int) (cancellation: CancellationToken) (path: string) : Result<TransitionLog, FileError list> =

@@ -38,12 +38,18 @@ module TransitionParquet =
             wait (fun () -> group.ReadAsync(field, Memory<string> buffer, Nullable(), cancellation).AsTask())
             // The reader leaves null where a value is missing, whatever the type says.
             buffer |> Array.map (fun value -> text (box value))
-        elif kind = typeof<float> then values (fun buffer -> group.ReadAsync<float>(field, buffer, Nullable(), cancellation))
-        elif kind = typeof<float32> then values (fun buffer -> group.ReadAsync<float32>(field, buffer, Nullable(), cancellation))
-        elif kind = typeof<int> then values (fun buffer -> group.ReadAsync<int>(field, buffer, Nullable(), cancellation))
-        elif kind = typeof<int64> then values (fun buffer -> group.ReadAsync<int64>(field, buffer, Nullable(), cancellation))
-        elif kind = typeof<int16> then values (fun buffer -> group.ReadAsync<int16>(field, buffer, Nullable(), cancellation))
-        elif kind = typeof<bool> then values (fun buffer -> group.ReadAsync<bool>(field, buffer, Nullable(), cancellation))
+        elif kind = typeof<float> then
+            values (fun buffer -> group.ReadAsync<float>(field, buffer, Nullable(), cancellation))
+        elif kind = typeof<float32> then
+            values (fun buffer -> group.ReadAsync<float32>(field, buffer, Nullable(), cancellation))
+        elif kind = typeof<int> then
+            values (fun buffer -> group.ReadAsync<int>(field, buffer, Nullable(), cancellation))
+        elif kind = typeof<int64> then
+            values (fun buffer -> group.ReadAsync<int64>(field, buffer, Nullable(), cancellation))
+        elif kind = typeof<int16> then
+            values (fun buffer -> group.ReadAsync<int16>(field, buffer, Nullable(), cancellation))
+        elif kind = typeof<bool> then
+            values (fun buffer -> group.ReadAsync<bool>(field, buffer, Nullable(), cancellation))
         else
             raise (NotSupportedException $"text, whole numbers, float64 or boolean in the column {field.Name}, found {kind.Name}")
 
@@ -105,7 +111,19 @@ module TransitionParquet =
                 episode)
 
         let names = [| "state"; "action"; "reward"; "next_state"; "terminated"; "truncated"; "weight"; "episode" |]
-        let types = [| typeof<string>; typeof<string>; typeof<float>; typeof<string>; typeof<bool>; typeof<bool>; typeof<float>; typeof<int64> |]
+
+        let types =
+            [|
+                typeof<string>
+                typeof<string>
+                typeof<float>
+                typeof<string>
+                typeof<bool>
+                typeof<bool>
+                typeof<float>
+                typeof<int64>
+            |]
+
         let fields = Array.map2 (fun name (kind: Type) -> DataField(name, kind, Nullable false)) names types
         let schema = ParquetSchema(fields |> Seq.cast<Field> |> Array.ofSeq)
 
@@ -114,9 +132,17 @@ module TransitionParquet =
 
             try
                 use group = writer.CreateRowGroup()
-                let text i (pick: LogStep -> string) = wait (fun () -> group.WriteAsync(fields[i], (steps |> Array.map pick :> Collections.Generic.IReadOnlyCollection<string>)))
-                let numbers i (pick: LogStep -> float) = wait (fun () -> group.WriteAsync<float>(fields[i], ReadOnlyMemory(steps |> Array.map pick)))
-                let flags i (pick: LogStep -> bool) = wait (fun () -> group.WriteAsync<bool>(fields[i], ReadOnlyMemory(steps |> Array.map pick)))
+
+                let text i (pick: LogStep -> string) =
+                    wait (fun () ->
+                        group.WriteAsync(fields[i], (steps |> Array.map pick :> Collections.Generic.IReadOnlyCollection<string>)))
+
+                let numbers i (pick: LogStep -> float) =
+                    wait (fun () -> group.WriteAsync<float>(fields[i], ReadOnlyMemory(steps |> Array.map pick)))
+
+                let flags i (pick: LogStep -> bool) =
+                    wait (fun () -> group.WriteAsync<bool>(fields[i], ReadOnlyMemory(steps |> Array.map pick)))
+
                 text 0 (fun step -> states[step.State])
                 text 1 (fun step -> actions[step.Action])
                 numbers 2 _.Reward

@@ -163,7 +163,17 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
             let continuation = if entry.Ends then 0.0 else 1.0
 
             if confidence.IsSome then
-                builder.AddInterval(entry.State, entry.Action, entry.Next, entry.Probability, entry.Lower, entry.Upper, entry.Reward, continuation, entry.Place)
+                builder.AddInterval(
+                    entry.State,
+                    entry.Action,
+                    entry.Next,
+                    entry.Probability,
+                    entry.Lower,
+                    entry.Upper,
+                    entry.Reward,
+                    continuation,
+                    entry.Place
+                )
             else
                 builder.AddContinuing(entry.State, entry.Action, entry.Next, entry.Probability, entry.Reward, continuation, entry.Place)
 

@@ -65,13 +65,19 @@ module Planning =
         let history = History()
         let struct (_, factor) = bellman.Factors
         // One and a half times the sweeps within which a contraction halves its residual: if it has not, only rounding is left.
-        let patience = if factor < 1.0 && factor > 0.0 then int (Math.Min(1e8, ceil (1.5 * log 0.5 / log factor))) + 4 else 4
+        let patience =
+            if factor < 1.0 && factor > 0.0 then
+                int (Math.Min(1e8, ceil (1.5 * log 0.5 / log factor))) + 4
+            else
+                4
+
         let mutable sweeps = 0
         let mutable best = Double.PositiveInfinity
         let mutable halved = 0
         // The last application that was completed, kept for a run that ends on the way.
         let basis = Array.copy values
         let reached = Array.copy values
+
         let mutable bracket =
             {
                 Below = Double.NegativeInfinity
@@ -105,12 +111,7 @@ module Planning =
                     let certified = bracket.Certificate <> Certificate.Estimate
                     let half = if certified then bracket.HalfWidth else Double.PositiveInfinity
 
-                    last <-
-                        {
-                            Applications = sweeps
-                            Residual = bracket.Residual
-                            Bound = half
-                        }
+                    last <- { Applications = sweeps; Residual = bracket.Residual; Bound = half }
 
                     history.Add last
                     options.Progress last

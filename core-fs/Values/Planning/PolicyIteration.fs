@@ -25,7 +25,12 @@ module PolicyIteration =
             if going then
                 let struct (smallest, largest) = Bracket.extremes bellman.Kernel.Model values image
                 copy image values
-                left <- if largest - smallest <= enough && Math.Max(abs smallest, abs largest) <= enough then 0 else left - 1
+
+                left <-
+                    if largest - smallest <= enough && Math.Max(abs smallest, abs largest) <= enough then
+                        0
+                    else
+                        left - 1
 
         going
 

@@ -43,7 +43,9 @@ module GaussSeidel =
     /// Starts from the caller's values, which it leaves as they are. The state summary looks at a row's successors alone (ArgumentException if not).
     let solveFrom (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
         if not bellman.State.Local then
-            invalidArg (nameof bellman) $"Gauss-Seidel needs a summary that looks at a row's successors alone, but '{bellman.State.Name}' looks at all states"
+            invalidArg
+                (nameof bellman)
+                $"Gauss-Seidel needs a summary that looks at a row's successors alone, but '{bellman.State.Name}' looks at all states"
 
         let model = bellman.Kernel.Model
 

@@ -13,16 +13,10 @@ module CliffWalking =
         if columns < 3 then
             invalidArg (nameof columns) $"columns must be at least 3 but are {columns}"
 
-        let cliff =
-            { Grid.floor -100.0 with
-                Mark = 'C'
-                SendsTo = ValueSome(struct (rows - 1, 0))
-            }
+        let cliff = { Grid.floor -100.0 with Mark = 'C'; SendsTo = ValueSome(struct (rows - 1, 0)) }
 
         let walk =
-            { Grid.create rows columns -1.0 with
-                Moves = Grid.upRightDownLeft
-            }
+            { Grid.create rows columns -1.0 with Moves = Grid.upRightDownLeft }
             |> Grid.edit (rows - 1) 0 (fun cell -> { cell with Mark = 'S'; Start = true })
             |> Grid.set (rows - 1) (columns - 1) (Grid.terminal 'G' -1.0)
             |> Grid.slipping slip

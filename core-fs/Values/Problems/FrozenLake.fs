@@ -9,8 +9,7 @@ module FrozenLake =
     let map4x4 = [| "SFFF"; "FHFH"; "FFFH"; "HFFG" |]
 
     /// The standard map of 8 x 8.
-    let map8x8 =
-        [| "SFFFFFFF"; "FFFFFFFF"; "FFFHFFFF"; "FFFFFHFF"; "FFFHFFFF"; "FHHFFFHF"; "FHFFHFHF"; "FFFHFFFG" |]
+    let map8x8 = [| "SFFFFFFF"; "FFFFFFFF"; "FFFHFFFF"; "FFFFFHFF"; "FFFHFFFF"; "FHHFFFHF"; "FHFFHFHF"; "FFFHFFFG" |]
 
     /// The slip of the slippery lake: the intended direction and each side have probability one third.
     let slippery = 2.0 / 3.0

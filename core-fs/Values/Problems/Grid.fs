@@ -63,25 +63,13 @@ module Grid =
     let upRightDownLeft = [ up; right; down; left ]
 
     /// Floor, on which a move earns the reward.
-    let floor (reward: float) : Cell =
-        {
-            Mark = ' '
-            Wall = false
-            Terminal = false
-            Reward = reward
-            SendsTo = ValueNone
-            Start = false
-        }
+    let floor (reward: float) : Cell = { Mark = ' '; Wall = false; Terminal = false; Reward = reward; SendsTo = ValueNone; Start = false }
 
     /// A wall.
     let wall: Cell = { floor 0.0 with Mark = '#'; Wall = true }
 
     /// A cell that ends the episode, with the reward for entering it.
-    let terminal (mark: char) (reward: float) : Cell =
-        { floor reward with
-            Mark = mark
-            Terminal = true
-        }
+    let terminal (mark: char) (reward: float) : Cell = { floor reward with Mark = mark; Terminal = true }
 
     /// A grid of floor on which every move earns the reward, without slip.
     let create (rows: int) (columns: int) (reward: float) : Grid =

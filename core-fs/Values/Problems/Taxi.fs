@@ -10,8 +10,7 @@ module Taxi =
     let private places = [| 0, 0; 0, 4; 4, 0; 4, 3 |]
 
     /// The state of a taxi at a row and a column, a passenger (4: in the taxi) and a destination.
-    let state (row: int) (column: int) (passenger: int) (destination: int) : int =
-        ((row * 5 + column) * 5 + passenger) * 4 + destination
+    let state (row: int) (column: int) (passenger: int) (destination: int) : int = ((row * 5 + column) * 5 + passenger) * 4 + destination
 
     // Where an action leads, and what it earns.
     let private step row column passenger destination action =

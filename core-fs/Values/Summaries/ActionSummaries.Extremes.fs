@@ -20,11 +20,7 @@ type internal ExtremeRow(sign: float) =
 /// max over a of q(a), or min for costs: the greedy summary (Bellman 1957, "Dynamic programming").
 [<Sealed>]
 type Extreme(direction: Direction) =
-    inherit
-        ActionSummary(
-            (if direction = Direction.Maximise then "max" else "min"),
-            SummaryClaim.all "Bellman 1957, Dynamic programming"
-        )
+    inherit ActionSummary((if direction = Direction.Maximise then "max" else "min"), SummaryClaim.all "Bellman 1957, Dynamic programming")
 
     override _.Direction = ValueSome direction
     override _.Bind(_, user) = user.Use(ExtremeRow(if direction = Direction.Maximise then 1.0 else -1.0))
@@ -75,4 +71,4 @@ type EpsilonMix(epsilon: float, direction: Direction) =
             let best = Extreme(direction).OnTensor(rows, q)
             let count = (rows.ActionMask.``to`` torch.float64).sum 1L
             let mean = (q.mul (rows.ActionMask.``to`` torch.float64)).sum(1L).div count
-            (best.mul (Scalar.op_Implicit (1.0 - epsilon))).add (mean.mul (Scalar.op_Implicit epsilon)))
+            (best.mul (Scalar.op_Implicit (1.0 - epsilon))).add(mean.mul (Scalar.op_Implicit epsilon)))

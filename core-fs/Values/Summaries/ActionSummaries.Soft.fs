@@ -44,8 +44,7 @@ type LogSumExp private (name: string, temperature: float, prior: Policy voption)
     new(temperature: float, prior: Policy) = LogSumExp($"logsumexp({temperature})", temperature, ValueSome prior)
 
     /// The mellowmax (1/w) log mean over a of exp(w q(a)); a soft minimum for w &lt; 0.
-    static member Mellowmax(sharpness: float) : LogSumExp =
-        LogSumExp($"mellowmax({sharpness})", 1.0 / sharpness, ValueNone)
+    static member Mellowmax(sharpness: float) : LogSumExp = LogSumExp($"mellowmax({sharpness})", 1.0 / sharpness, ValueNone)
 
     /// The temperature t.
     member _.Temperature = temperature
@@ -57,8 +56,7 @@ type LogSumExp private (name: string, temperature: float, prior: Policy voption)
         else
             ValueSome $"{rows.Length} rows like the prior, but it has {model.RowCount}"
 
-    override _.Rounding(actions, magnitude) =
-        Bound.unitRoundoff * (32.0 * magnitude + 2.0 * float (actions + 8) * abs temperature)
+    override _.Rounding(actions, magnitude) = Bound.unitRoundoff * (32.0 * magnitude + 2.0 * float (actions + 8) * abs temperature)
 
     override _.Bind(_, user) = user.Use(LogSumExpRow(temperature, rows))
 
@@ -69,13 +67,13 @@ type LogSumExp private (name: string, temperature: float, prior: Policy voption)
                 | ValueSome policy -> tensors.ByState(torch.tensor (policy.Rows, dtype = torch.float64))
                 | ValueNone ->
                     let mask = tensors.ActionMask.``to`` torch.float64
-                    mask.div ((mask.sum (1L, keepdim = true)).clamp_min (Scalar.op_Implicit 1.0))
+                    mask.div ((mask.sum (1L, keepdim = true)).clamp_min(Scalar.op_Implicit 1.0))
 
             let none = weights.le (Scalar.op_Implicit 0.0)
-            let scaled = (q.div (Scalar.op_Implicit temperature)).masked_fill (none, Scalar.op_Implicit Double.NegativeInfinity)
+            let scaled = (q.div (Scalar.op_Implicit temperature)).masked_fill(none, Scalar.op_Implicit Double.NegativeInfinity)
             let best = scaled.amax ([| 1L |], keepdim = true)
-            let sum = (weights.mul ((scaled.sub best).exp ())).sum 1L
-            ((best.squeeze 1L).add (sum.log ())).mul (Scalar.op_Implicit temperature))
+            let sum = (weights.mul ((scaled.sub best).exp())).sum 1L
+            ((best.squeeze 1L).add(sum.log ())).mul(Scalar.op_Implicit temperature))
 
 /// The row form of the Boltzmann mean.
 [<Struct; IsReadOnly>]
@@ -102,12 +100,7 @@ type internal BoltzmannRow(sharpness: float) =
 [<Sealed>]
 type Boltzmann(sharpness: float) =
     inherit
-        ActionSummary(
-            $"boltzmann({sharpness})",
-            { SummaryClaim.none "Asadi and Littman 2017: no non-expansion" with
-                Translates = true
-            }
-        )
+        ActionSummary($"boltzmann({sharpness})", { SummaryClaim.none "Asadi and Littman 2017: no non-expansion" with Translates = true })
 
     do
         if not (Double.IsFinite sharpness) then
@@ -120,5 +113,5 @@ type Boltzmann(sharpness: float) =
     override _.OnTensor(rows, q) =
         Lifetime.keep (fun () ->
             let other = rows.ActionMask.logical_not ()
-            let scaled = (q.mul (Scalar.op_Implicit sharpness)).masked_fill (other, Scalar.op_Implicit Double.NegativeInfinity)
+            let scaled = (q.mul (Scalar.op_Implicit sharpness)).masked_fill(other, Scalar.op_Implicit Double.NegativeInfinity)
             ((scaled.softmax 1L).mul q).sum 1L)

@@ -40,7 +40,7 @@ type CustomSummary(name: string, claim: SummaryClaim, roundingUnits: float vopti
     override _.OnTensor(rows, values) =
         Lifetime.keep (fun () ->
             let model = rows.Kernel.Model
-            let outcomes = (rows.Outcomes values).cpu ()
+            let outcomes = (rows.Outcomes values).cpu()
             let data = outcomes.data<float>().ToArray()
             let width = int outcomes.shape[1]
 

@@ -51,8 +51,7 @@ type Entropic(aversion: float, attitude: Attitude) =
     member _.Aversion = aversion
 
     // Outcomes, exponents and logarithm act on numbers of the magnitude; the sum of n terms is divided by B. Exp and log are off by at most one ulp.
-    override _.Rounding(kernel, magnitude) =
-        Bound.unitRoundoff * (32.0 * magnitude + 2.0 * float (kernel.LongestRow + 8) / aversion)
+    override _.Rounding(kernel, magnitude) = Bound.unitRoundoff * (32.0 * magnitude + 2.0 * float (kernel.LongestRow + 8) / aversion)
 
     // Probabilities that sum to 1 but for rounding shift the logarithm: covered by the rounding bound.
     override _.Misses model = Expectation().Misses model
@@ -60,7 +59,7 @@ type Entropic(aversion: float, attitude: Attitude) =
 
     override _.OnTensor(rows, values) =
         Lifetime.keep (fun () ->
-            let exponents = rows.Outcomes(values).mul (Scalar.op_Implicit (-aversion * attitude.Sign))
+            let exponents = rows.Outcomes(values).mul(Scalar.op_Implicit (-aversion * attitude.Sign))
             let largest = exponents.amax ([| 1L |], keepdim = true)
-            let sum = (rows.Probabilities.mul ((exponents.sub largest).exp ())).sum 1L
-            (sum.log().add (largest.squeeze 1L)).mul (Scalar.op_Implicit (-attitude.Sign / aversion)))
+            let sum = (rows.Probabilities.mul ((exponents.sub largest).exp())).sum 1L
+            (sum.log().add(largest.squeeze 1L)).mul(Scalar.op_Implicit (-attitude.Sign / aversion)))

@@ -52,7 +52,10 @@ type Interval(attitude: Attitude) =
     new() = Interval Attitude.Adverse
 
     override _.Misses model =
-        if model.IsInterval then ValueNone else ValueSome "intervals of probabilities, but the model has exact probabilities"
+        if model.IsInterval then
+            ValueNone
+        else
+            ValueSome "intervals of probabilities, but the model has exact probabilities"
 
     override _.Rounding(kernel, magnitude) = float (4 * kernel.LongestRow + 12) * Bound.unitRoundoff * magnitude
     override _.Bind(kernel, user) = user.Use(IntervalRow(kernel, attitude.Sign))
@@ -63,8 +66,8 @@ type Interval(attitude: Attitude) =
             let outcomes = (rows.Outcomes values).mul sign
             let struct (sorted, order) = outcomes.sort 1L
             let least = rows.Lower.gather (1L, order)
-            let room = (rows.Upper.sub rows.Lower).gather (1L, order)
+            let room = (rows.Upper.sub rows.Lower).gather(1L, order)
             let before = (room.cumsum 1L).sub room
-            let left = ((least.sum (1L, keepdim = true)).neg().add (Scalar.op_Implicit 1.0)).sub before
+            let left = ((least.sum (1L, keepdim = true)).neg().add(Scalar.op_Implicit 1.0)).sub before
             let mass = least.add (torch.minimum (left.clamp_min (Scalar.op_Implicit 0.0), room))
             (mass.mul sorted).sum(1L).mul sign)

@@ -41,11 +41,7 @@ type internal TotalVariationRow(kernel: Kernel, radius: float, sign: float, rowR
     interface IRowSummary with
         member _.Scratch = 2 * (kernel.LongestRow + 1)
 
-        member _.Prepare values =
-            if rowRewards.Length = 0 then
-                [||]
-            else
-                TotalVariationRow.Least(values, sign, kernel.LongestRow + 1)
+        member _.Prepare values = if rowRewards.Length = 0 then [||] else TotalVariationRow.Least(values, sign, kernel.LongestRow + 1)
 
         member _.Done context =
             if context.Length > 0 then
@@ -138,18 +134,18 @@ type TotalVariation(radius: float, support: Support, attitude: Attitude) =
                 else
                     let model = rows.Kernel.Model
                     let wanted = Math.Min(int64 rows.Kernel.LongestRow + 1L, int64 model.StateCount)
-                    let struct (least, states) = (values.mul sign).topk (int wanted, largest = false, sorted = true)
+                    let struct (least, states) = (values.mul sign).topk(int wanted, largest = false, sorted = true)
                     // (R, K, 1) successors against (1, 1, C) candidates: is the candidate a successor?
-                    let inside = (rows.Successors.unsqueeze(2L).eq (states.reshape [| 1L; 1L; -1L |])).any 1L
+                    let inside = (rows.Successors.unsqueeze(2L).eq(states.reshape [| 1L; 1L; -1L |])).any 1L
                     let mean = (rows.Probabilities.mul rows.Rewards).sum(1L).mul sign
-                    let earned = (mean.unsqueeze 1L).add ((least.unsqueeze 0L).mul (Scalar.op_Implicit rows.Kernel.Discount))
+                    let earned = (mean.unsqueeze 1L).add((least.unsqueeze 0L).mul(Scalar.op_Implicit rows.Kernel.Discount))
                     let outside = earned.masked_fill (inside, Scalar.op_Implicit Double.PositiveInfinity)
                     torch.minimum (nominal, outside.amin [| 1L |])
 
             let struct (sorted, order) = outcomes.sort (1L, descending = true)
             let masses = rows.Probabilities.gather (1L, order)
             let before = (masses.cumsum 1L).sub masses
-            let left = (before.neg().add (Scalar.op_Implicit radius)).clamp_min (Scalar.op_Implicit 0.0)
+            let left = (before.neg().add(Scalar.op_Implicit radius)).clamp_min(Scalar.op_Implicit 0.0)
             let moved = torch.minimum (left, masses)
             let kept = ((masses.sub moved).mul sorted).sum 1L
             (kept.add ((moved.sum 1L).mul worst)).mul sign)

@@ -49,22 +49,10 @@ type SummaryClaim =
 module SummaryClaim =
 
     /// Monotone, translating and non-expansive.
-    let all (source: string) : SummaryClaim =
-        {
-            Monotone = true
-            Translates = true
-            NonExpansive = true
-            Source = source
-        }
+    let all (source: string) : SummaryClaim = { Monotone = true; Translates = true; NonExpansive = true; Source = source }
 
     /// Nothing is claimed.
-    let none (source: string) : SummaryClaim =
-        {
-            Monotone = false
-            Translates = false
-            NonExpansive = false
-            Source = source
-        }
+    let none (source: string) : SummaryClaim = { Monotone = false; Translates = false; NonExpansive = false; Source = source }
 
 /// How risk or doubt sees outcomes.
 [<RequireQualifiedAccess>]

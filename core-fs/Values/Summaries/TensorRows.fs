@@ -46,7 +46,10 @@ type TensorRows(kernel: Kernel) =
         let row i = model.rowOffsets[i / places] + i % places
         let isReal i = real (i / places) (row i)
         let shape = [| int64 model.StateCount; int64 places |]
-        let index = torch.tensor(Array.init count (fun i -> if isReal i then pick (row i) else 0L), dtype = torch.int64).reshape shape
+
+        let index =
+            torch.tensor(Array.init count (fun i -> if isReal i then pick (row i) else 0L), dtype = torch.int64).reshape shape
+
         let mask = torch.tensor(Array.init count isReal, dtype = torch.bool).reshape shape
         index, mask
 
@@ -55,7 +58,9 @@ type TensorRows(kernel: Kernel) =
         ofPlaces (fun row -> int64 (Math.Min(row, model.RowCount - 1))) (fun state row ->
             row < model.rowOffsets[state + 1] || (model.IsTerminal state && row = model.rowOffsets[state]))
 
-    let acting = torch.tensor (Array.init model.StateCount (fun s -> if model.IsTerminal s then 0.0 else 1.0), dtype = torch.float64)
+    let acting =
+        torch.tensor (Array.init model.StateCount (fun s -> if model.IsTerminal s then 0.0 else 1.0), dtype = torch.float64)
+
     let probabilities = pad (orZero model.probabilities)
     let rewards = pad (fun k _ -> model.rewards[k])
     let discounts = pad (fun k _ -> gamma k)
@@ -96,7 +101,7 @@ type TensorRows(kernel: Kernel) =
         if rows = 0L then
             torch.zeros ([| int64 model.StateCount; int64 places |], dtype = torch.float64)
         else
-            (summaries.index_select (0L, rowIndex.flatten ())).reshape(rowIndex.shape).mul (actionMask.``to`` torch.float64)
+            (summaries.index_select (0L, rowIndex.flatten ())).reshape(rowIndex.shape).mul(actionMask.``to`` torch.float64)
 
     interface IDisposable with
         member _.Dispose() = owned |> List.iter _.Dispose()

@@ -51,7 +51,12 @@ module internal Collapsed =
 
                     members.Add(ResizeArray [ s ])
 
-        let longest = if model.RowCount = 0 then 0 else Seq.max (seq { for row in 0 .. model.RowCount - 1 -> model.offsets[row + 1] - model.offsets[row] })
+        let longest =
+            if model.RowCount = 0 then
+                0
+            else
+                Seq.max (seq { for row in 0 .. model.RowCount - 1 -> model.offsets[row + 1] - model.offsets[row] })
+
         let builder = TransientSystem.Builder(members.Count, 2 * longest)
 
         for unknown in 0 .. members.Count - 1 do
@@ -107,7 +112,9 @@ module internal Collapsed =
                     seq { model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 }
                     |> Seq.tryFind (fun row ->
                         inside[row]
-                        && Seq.exists (fun k -> reached.Contains model.successors[k]) (seq { model.offsets[row] .. model.offsets[row + 1] - 1 }))
+                        && Seq.exists
+                            (fun k -> reached.Contains model.successors[k])
+                            (seq { model.offsets[row] .. model.offsets[row + 1] - 1 }))
                     |> Option.iter (fun row ->
                         chosen[s] <- row
                         reached.Add s |> ignore

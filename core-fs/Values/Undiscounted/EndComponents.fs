@@ -57,8 +57,10 @@ module EndComponents =
                             work.Push(struct (s, row, k + 1))
                             let successor = model.successors[k]
 
-                            if index[successor] < 0 then visit successor
-                            elif onStack[successor] then low[s] <- min low[s] index[successor]
+                            if index[successor] < 0 then
+                                visit successor
+                            elif onStack[successor] then
+                                low[s] <- min low[s] index[successor]
 
         result
 
@@ -101,7 +103,12 @@ module EndComponents =
     /// For each component its states.
     let internal members (components: int[]) : int[][] =
         let lists = Array.init (1 + Array.fold max -1 components) (fun _ -> ResizeArray<int>())
-        components |> Array.iteri (fun s number -> if number >= 0 then lists[number].Add s)
+
+        components
+        |> Array.iteri (fun s number ->
+            if number >= 0 then
+                lists[number].Add s)
+
         lists |> Array.map _.ToArray()
 
     /// Up to ten names of the states, for messages.

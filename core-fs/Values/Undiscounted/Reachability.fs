@@ -34,8 +34,12 @@ module Reachability =
     let private avoiding (model: Model) (target: bool[]) =
         let inside = Array.init model.stateCount (fun s -> not target[s])
         let rows = Array.create model.stateCount -2
+
         let stays row =
-            Seq.forall (fun k -> inside[model.successors[k]] || model.Continuation k = 0.0) (seq { model.offsets[row] .. model.offsets[row + 1] - 1 })
+            Seq.forall
+                (fun k -> inside[model.successors[k]] || model.Continuation k = 0.0)
+                (seq { model.offsets[row] .. model.offsets[row + 1] - 1 })
+
         let mutable shrinking = true
 
         while shrinking do
@@ -59,7 +63,17 @@ module Reachability =
         match model.labels.TryFind label with
         | _ when model.IsInterval -> Error UndiscountedError.IntervalModel
         | None
-        | Some [||] -> Error(UndiscountedError.UnknownLabel(label, [ for entry in model.labels do if entry.Value.Length > 0 then entry.Key ]))
+        | Some [||] ->
+            Error(
+                UndiscountedError.UnknownLabel(
+                    label,
+                    [
+                        for entry in model.labels do
+                            if entry.Value.Length > 0 then
+                                entry.Key
+                    ]
+                )
+            )
         | Some states ->
             let target = Array.zeroCreate model.stateCount
             states |> Array.iter (fun s -> target[s] <- true)
@@ -97,7 +111,13 @@ module Reachability =
 
             match TransientSystem.proper collapsed.System with
             | Error unknowns ->
-                let states = seq { for s in 0 .. model.stateCount - 1 do if List.contains collapsed.Unknowns[s] unknowns then s }
+                let states =
+                    seq {
+                        for s in 0 .. model.stateCount - 1 do
+                            if List.contains collapsed.Unknowns[s] unknowns then
+                                s
+                    }
+
                 Error(UndiscountedError.NeverEnds(EndComponents.names model states))
             | Ok start ->
                 TransientSystem.enclose options collapsed.System start (if maximise then 0.0 else -1.0) (if maximise then 1.0 else 0.0)

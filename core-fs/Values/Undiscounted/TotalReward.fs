@@ -62,7 +62,9 @@ module TotalReward =
                 for s in states do
                     for row in model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 do
                         if inside[row] then
-                            let silent = Seq.forall (fun k -> model.rewards[k] = 0.0) (seq { model.offsets[row] .. model.offsets[row + 1] - 1 })
+                            let silent =
+                                Seq.forall (fun k -> model.rewards[k] = 0.0) (seq { model.offsets[row] .. model.offsets[row + 1] - 1 })
+
                             struct (silent, mean model sign row)
             ]
 
@@ -107,10 +109,18 @@ module TotalReward =
                 match TransientSystem.proper collapsed.System with
                 | Error unknowns ->
                     let lost = System.Collections.Generic.HashSet unknowns
-                    let states = seq { for s in 0 .. model.stateCount - 1 do if lost.Contains collapsed.Unknowns[s] then s }
+
+                    let states =
+                        seq {
+                            for s in 0 .. model.stateCount - 1 do
+                                if lost.Contains collapsed.Unknowns[s] then
+                                    s
+                        }
+
                     Error(UndiscountedError.NeverEnds(EndComponents.names model states))
                 | Ok start ->
-                    let earns = Seq.exists (fun row -> collapsed.System.Constants[row] > 0.0) (seq { 0 .. collapsed.System.Constants.Length - 1 })
+                    let earns =
+                        Seq.exists (fun row -> collapsed.System.Constants[row] > 0.0) (seq { 0 .. collapsed.System.Constants.Length - 1 })
 
                     let most = if earns then Double.PositiveInfinity else 0.0
 

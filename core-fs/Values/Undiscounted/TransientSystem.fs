@@ -35,7 +35,7 @@ module internal TransientSystem =
 
     /// Collects rows by unknown, in order.
     type Builder(count: int, longest: int) =
-        let rowOffsets = Array.zeroCreate<int> (count + 1)
+        let rowOffsets = Array.zeroCreate<int>(count + 1)
         let offsets, successors, weights = ResizeArray [ 0 ], ResizeArray<int>(), ResizeArray<float>()
         let constants, magnitudes, origins = ResizeArray<float>(), ResizeArray<float>(), ResizeArray<int>()
         let ways = ResizeArray<bool>()
@@ -225,12 +225,7 @@ module internal TransientSystem =
         let report width =
             steps <- steps + 1
 
-            last <-
-                {
-                    Applications = steps
-                    Residual = width
-                    Bound = 0.5 * width
-                }
+            last <- { Applications = steps; Residual = width; Bound = 0.5 * width }
 
             history.Add last
             options.Progress last
@@ -324,18 +319,12 @@ module internal TransientSystem =
                 best <- now
                 halved <- steps
 
-            if 0.5 * now * (1.0 + 1e-9) <= options.Tolerance then
-                outcome <- ValueSome Outcome.Converged
-            elif options.Cancellation.IsCancellationRequested then
-                outcome <- ValueSome Outcome.Cancelled
-            elif steps - halved > 1000 then
-                outcome <- ValueSome Outcome.PrecisionFloor
-            elif steps >= options.Budget then
-                outcome <- ValueSome Outcome.BudgetExhausted
-            elif not (sweep ()) then
-                outcome <- ValueSome Outcome.Cancelled
-            else
-                report (width ())
+            if 0.5 * now * (1.0 + 1e-9) <= options.Tolerance then outcome <- ValueSome Outcome.Converged
+            elif options.Cancellation.IsCancellationRequested then outcome <- ValueSome Outcome.Cancelled
+            elif steps - halved > 1000 then outcome <- ValueSome Outcome.PrecisionFloor
+            elif steps >= options.Budget then outcome <- ValueSome Outcome.BudgetExhausted
+            elif not (sweep ()) then outcome <- ValueSome Outcome.Cancelled
+            else report (width ())
 
         {
             Lower = lower

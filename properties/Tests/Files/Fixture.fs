@@ -51,7 +51,16 @@ module Fixture =
 
                     if intervals then
                         let spread = 0.5 * generator.Uniform()
-                        builder.AddInterval(s, a, successor, chances[i] * (1.0 - spread), min 1.0 (chances[i] * (1.0 + spread)), reward, -1)
+
+                        builder.AddInterval(
+                            s,
+                            a,
+                            successor,
+                            chances[i] * (1.0 - spread),
+                            min 1.0 (chances[i] * (1.0 + spread)),
+                            reward,
+                            -1
+                        )
                     else
                         builder.Add(s, a, successor, chances[i], reward))
 

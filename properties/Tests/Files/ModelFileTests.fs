@@ -42,7 +42,8 @@ let ``what is written as PRISM or DRN is read back`` () =
             ModelFile.write path model
             same model (ok (read path))
 
-let private prism = "4 5 8\n0 0 1 0.5 go\n0 0 2 0.5 go\n0 1 0 1 stay\n1 0 1 0.25 go\n1 0 3 0.75 go\n2 0 2 0.5 go\n2 0 3 0.5 go\n3 0 3 1 go\n"
+let private prism =
+    "4 5 8\n0 0 1 0.5 go\n0 0 2 0.5 go\n0 1 0 1 stay\n1 0 1 0.25 go\n1 0 3 0.75 go\n2 0 2 0.5 go\n2 0 3 0.5 go\n3 0 3 1 go\n"
 
 [<Fact>]
 let ``PRISM files as its releases write them`` () =
@@ -95,20 +96,52 @@ let ``bad files are refused with file, line, expectation and finding`` () =
 
     refuses "a.tra" "" "a.tra, line 1: expected a header"
     refuses "b.tra" (prism.Replace("0 0 2 0.5 go\n", "")) "b.tra, line 8: expected 8 transitions, as the header says, found 7"
-    refuses "c.tra" (prism.Replace("0 0 2 0.5", "0 0 2 0.4")) "c.tra, lines 2 to 3 (state 0, action 0): expected probabilities that sum to 1 within 1e-6, found 0.9"
+
+    refuses
+        "c.tra"
+        (prism.Replace("0 0 2 0.5", "0 0 2 0.4"))
+        "c.tra, lines 2 to 3 (state 0, action 0): expected probabilities that sum to 1 within 1e-6, found 0.9"
+
     refuses "d.tra" (prism.Replace("1 0 3 0.75", "1 0 9 0.75")) "d.tra, line 6: expected states in [0, 4), found 9"
-    refuses "e.tra" (prism.Replace("0.25", "NaN")) "e.tra, line 5: expected a probability in [0, 1] or an interval [lower,upper], found 'NaN'"
+
+    refuses
+        "e.tra"
+        (prism.Replace("0.25", "NaN"))
+        "e.tra, line 5: expected a probability in [0, 1] or an interval [lower,upper], found 'NaN'"
+
     refuses "f.tra" (prism.Replace("0.25", "-0.25")) "f.tra, line 5: expected a probability"
-    refuses "g.tra" (prism.Replace("1 0 3 0.75", "1 0 1 0.75")) "g.tra, line 6 (state 1, action 0): expected each successor once, found state 1 again"
+
+    refuses
+        "g.tra"
+        (prism.Replace("1 0 3 0.75", "1 0 1 0.75"))
+        "g.tra, line 6 (state 1, action 0): expected each successor once, found state 1 again"
+
     refuses "h.tra" ("states " + prism) "h.tra, line 1: expected a header"
     refuses "i.tra" (prism.Replace("0 1 0 1 stay", "0 1 0 1,0 stay")) "i.tra, line 4: expected a probability"
     refuses "a.drn" "" "a.drn, line 1: expected a header that ends with @model"
     refuses "b.drn" "@type: MDP\n@nr_states\nx\n@model\n" "b.drn, line 3: expected a whole number after @nr_states, found 'x'"
     refuses "a.csv" "" "a.csv, line 1: expected a header"
-    refuses "b.csv" "state,reward\n" "b.csv, line 1: expected the columns state,action,reward,next_state,terminated[,truncated][,weight][,episode], found no column action, next_state"
-    refuses "c.csv" "state,action,reward,next_state,terminated\n0,a,x,1,true\n" "c.csv, line 2: expected a finite number in the column reward, found 'x'"
-    refuses "d.csv" "state,action,reward,next_state,terminated\n0,a,1,1,maybe\n" "d.csv, line 2: expected true or false in the column terminated, found 'maybe'"
-    refuses "e.csv" "state,action,reward,next_state,terminated\n0,a,1,1,false\n" "e.csv, line 2: expected a next state that is acted from, or ended in, somewhere in the log, found '1'"
+
+    refuses
+        "b.csv"
+        "state,reward\n"
+        "b.csv, line 1: expected the columns state,action,reward,next_state,terminated[,truncated][,weight][,episode], found no column action, next_state"
+
+    refuses
+        "c.csv"
+        "state,action,reward,next_state,terminated\n0,a,x,1,true\n"
+        "c.csv, line 2: expected a finite number in the column reward, found 'x'"
+
+    refuses
+        "d.csv"
+        "state,action,reward,next_state,terminated\n0,a,1,1,maybe\n"
+        "d.csv, line 2: expected true or false in the column terminated, found 'maybe'"
+
+    refuses
+        "e.csv"
+        "state,action,reward,next_state,terminated\n0,a,1,1,false\n"
+        "e.csv, line 2: expected a next state that is acted from, or ended in, somewhere in the log, found '1'"
+
     refuses "f.csv" "state,action,reward,next_state,terminated\n" "f.csv, line 1: expected at least one step after the header, found none"
     refuses "a.parquet" "no parquet" "a.parquet: expected a Parquet file"
     refuses "a.txt" "" "a.txt: expected the extension"
@@ -118,9 +151,18 @@ let ``bad files are refused with file, line, expectation and finding`` () =
 let ``a hundred megabytes of garbage are refused at once`` () =
     use folder = new Folder()
     let generator = Random 1
-    let block = Array.zeroCreate<byte> (1 <<< 20)
+    let block = Array.zeroCreate<byte>(1 <<< 20)
 
-    for name, broken in [ "g.tra", false; "g.drn", false; "g.csv", false; "g.parquet", false; "h.tra", true; "h.drn", true; "h.csv", true ] do
+    for name, broken in
+        [
+            "g.tra", false
+            "g.drn", false
+            "g.csv", false
+            "g.parquet", false
+            "h.tra", true
+            "h.drn", true
+            "h.csv", true
+        ] do
         let path = folder.At name
 
         do
@@ -240,11 +282,13 @@ let private corruptionTest (cultureName: string) =
             | _ -> File.WriteAllText(path, logCsv)
 
             let lines = File.ReadAllLines path
+
             let candidates =
                 [|
                     for i in 0 .. lines.Length - 1 do
                         // In DRN the transitions: other lines hold names, which may be anything.
-                        if i > 0 && (kind <> 1 || lines[i].StartsWith "\t\t") then i
+                        if i > 0 && (kind <> 1 || lines[i].StartsWith "\t\t") then
+                            i
                 |]
 
             let victim = candidates[generator.Below candidates.Length]
@@ -256,7 +300,8 @@ let private corruptionTest (cultureName: string) =
                 | _ ->
                     let fields = lines[victim].Split ','
                     // Names may be anything: the reward and the marks may not.
-                    corrupt generator fields[2..2] "," 0 |> fun reward -> String.concat "," (Array.concat [ fields[..1]; [| reward |]; fields[3..] ])
+                    corrupt generator fields[2..2] "," 0
+                    |> fun reward -> String.concat "," (Array.concat [ fields[..1]; [| reward |]; fields[3..] ])
 
             File.WriteAllLines(path, lines)
 
@@ -295,7 +340,8 @@ let ``a probability that is wrong but valid is found among the lines of its row`
 
         match read path with
         | Ok _ -> Assert.Fail $"{lines[victim]} was read"
-        | Error errors -> Assert.True(errors[0].Line <= victim + 1 && victim + 1 <= errors[0].Until, $"line {victim + 1}: {FileError.describe errors[0]}")
+        | Error errors ->
+            Assert.True(errors[0].Line <= victim + 1 && victim + 1 <= errors[0].Until, $"line {victim + 1}: {FileError.describe errors[0]}")
 
 [<Fact>]
 let ``reading can be cancelled`` () =

@@ -28,7 +28,9 @@ let ``row form equals tensor form, and tensors do not leak`` (state: int) =
     let options = LawOptions(Cases = 100)
 
     for a in 0 .. actionCount - 1 do
-        let rows, tensors = Subject.bellman stateSummaries[state] (action a), Subject.bellmanOnTensors stateSummaries[state] (action a)
+        let rows, tensors =
+            Subject.bellman stateSummaries[state] (action a), Subject.bellmanOnTensors stateSummaries[state] (action a)
+
         (Law.checkWith options (Law.equality 1e-12 tensors) rows).Require()
         (Law.checkWith options Law.leakFreedom tensors).Require()
         (Law.checkWith options Law.contraction tensors).Require()
@@ -46,7 +48,18 @@ let private interval (model: Model) =
             for k in model.Offsets[row] .. model.Offsets[row + 1] - 1 do
                 let p = model.Probabilities[k]
                 let continuation = if model.Continuations.Length = 0 then 1.0 else model.Continuations[k]
-                builder.AddInterval(s, model.RowActions[row], model.Successors[k], p, 0.5 * p, 0.5 * (1.0 + p), model.Rewards[k], continuation, -1)
+
+                builder.AddInterval(
+                    s,
+                    model.RowActions[row],
+                    model.Successors[k],
+                    p,
+                    0.5 * p,
+                    0.5 * (1.0 + p),
+                    model.Rewards[k],
+                    continuation,
+                    -1
+                )
 
     match builder.Build() with
     | Ok model -> model

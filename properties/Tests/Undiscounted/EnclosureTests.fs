@@ -43,7 +43,11 @@ let ``a gambler is ruined as often as the closed form says`` () =
             let n = float (states - 1)
             let q = (1.0 - right) / right
             let closed = if right = 0.5 then float s / n else (1.0 - q ** float s) / (1.0 - q ** n)
-            Assert.True(abs (solution.Values[s] - closed) <= solution.Bound + 1e-12, $"state {s} of {states}: {solution.Values[s]} and {closed}")
+
+            Assert.True(
+                abs (solution.Values[s] - closed) <= solution.Bound + 1e-12,
+                $"state {s} of {states}: {solution.Values[s]} and {closed}"
+            )
 
 let private build states (rows: (int * int * (int * float * float) list) list) terminals label =
     let builder = ModelBuilder states
@@ -65,8 +69,7 @@ let private build states (rows: (int * int * (int * float * float) list) list) t
 [<Fact>]
 let ``an end component does not hold the upper bound up, and the policy leaves it`` () =
     // 0 and 1 may go to and fro for ever; 1 may also gamble: target or sink.
-    let model =
-        build 4 [ 0, 0, [ 1, 1.0, 0.0 ]; 1, 0, [ 0, 1.0, 0.0 ]; 1, 1, [ 2, 0.25, 0.0; 3, 0.75, 0.0 ] ] [ 2; 3 ] [ 2 ]
+    let model = build 4 [ 0, 0, [ 1, 1.0, 0.0 ]; 1, 0, [ 0, 1.0, 0.0 ]; 1, 1, [ 2, 0.25, 0.0; 3, 0.75, 0.0 ] ] [ 2; 3 ] [ 2 ]
 
     let solution = reach Direction.Maximise "target" model
     Assert.True(abs (solution.Values[0] - 0.25) <= solution.Bound)
@@ -101,11 +104,21 @@ let ``what is not well defined is refused, and the states are named`` () =
 let rec private policies (rows: int[] list) : int list list =
     match rows with
     | [] -> [ [] ]
-    | first :: rest -> [ for choice in first do for others in policies rest -> choice :: others ]
+    | first :: rest ->
+        [
+            for choice in first do
+                for others in policies rest -> choice :: others
+        ]
 
 // The exact value of every policy that is evaluated in fractions, by elimination on the states that still have something to come.
 let private exactChain (model: Model) (chosen: int[]) (reward: int -> Rational) (settled: Rational option[]) =
-    let open' = [| for s in 0 .. model.StateCount - 1 do if settled[s].IsNone then s |]
+    let open' =
+        [|
+            for s in 0 .. model.StateCount - 1 do
+                if settled[s].IsNone then
+                    s
+        |]
+
     let place = open' |> Array.mapi (fun i s -> s, i) |> Map.ofArray
     let n = open'.Length
     let a = Array.init n (fun i -> Array.init n (fun j -> if i = j then Rational.One else Rational.Zero))
@@ -125,7 +138,11 @@ let private exactChain (model: Model) (chosen: int[]) (reward: int -> Rational) 
                 a[i].[j] <- a[i].[j] - p
 
     let solution = ValueFlow.Tests.Values.Exact.solveLinear a b
-    Array.init model.StateCount (fun s -> match settled[s] with Some value -> value | None -> solution[place[s]])
+
+    Array.init model.StateCount (fun s ->
+        match settled[s] with
+        | Some value -> value
+        | None -> solution[place[s]])
 
 let private randomModel (seed: int) =
     let generator = Generator seed
@@ -137,8 +154,16 @@ let private randomModel (seed: int) =
             let branching = 1 + generator.Below 2
             let successors = Sampling.distinct generator branching states
             let p = [ 0.25; 0.5; 0.75 ][generator.Below 3]
-            let reward () = if generator.Uniform() < 0.4 then 0.0 else -float (generator.Below 4)
-            rows.Add(s, a, (if branching = 1 then [ successors[0], 1.0, reward () ] else [ successors[0], p, reward (); successors[1], 1.0 - p, reward () ]))
+            let reward () = if generator.Uniform() < 0.4 then 0.0 else -float(generator.Below 4)
+
+            rows.Add(
+                s,
+                a,
+                (if branching = 1 then
+                     [ successors[0], 1.0, reward () ]
+                 else
+                     [ successors[0], p, reward (); successors[1], 1.0 - p, reward () ])
+            )
 
     build states (List.ofSeq rows) [ states - 2; states - 1 ] [ states - 1 ]
 
@@ -168,13 +193,22 @@ let private allPolicies (model: Model) =
 let private rowsOf (model: Model) (solution: Solution) =
     solution.Policy
     |> Array.mapi (fun s action ->
-        if action < 0 then -1
-        else seq { model.RowOffsets[s] .. model.RowOffsets[s + 1] - 1 } |> Seq.find (fun row -> model.RowActions[row] = action))
+        if action < 0 then
+            -1
+        else
+            seq { model.RowOffsets[s] .. model.RowOffsets[s + 1] - 1 }
+            |> Seq.find (fun row -> model.RowActions[row] = action))
 
 let private reachOf (model: Model) chosen =
     let goal = Array.init model.StateCount (fun s -> s = model.StateCount - 1)
     let reaches = chainReaches model chosen goal
-    let settled = Array.init model.StateCount (fun s -> if goal[s] then Some Rational.One elif not reaches[s] then Some Rational.Zero else None)
+
+    let settled =
+        Array.init model.StateCount (fun s ->
+            if goal[s] then Some Rational.One
+            elif not reaches[s] then Some Rational.Zero
+            else None)
+
     exactChain model chosen (fun _ -> Rational.Zero) settled
 
 [<Fact>]
@@ -190,8 +224,16 @@ let ``probabilities of reaching are enclosed on 400 random models, both ways, an
 
             for s in 0 .. model.StateCount - 1 do
                 let best = values |> List.map (fun v -> v[s]) |> (if direction = Direction.Maximise then List.max else List.min)
-                Assert.True(Rational.OfFloat solution.Lower[s] <= best && best <= Rational.OfFloat solution.Upper[s], $"seed {seed}, state {s}, {direction}: {best.ToFloat()} not in [{solution.Lower[s]}, {solution.Upper[s]}]")
-                Assert.True(Rational.Abs(best - attained[s]) <= Rational.OfFloat solution.PolicyLoss, $"seed {seed}, state {s}, {direction}: the policy attains {attained[s].ToFloat()} of {best.ToFloat()}")
+
+                Assert.True(
+                    Rational.OfFloat solution.Lower[s] <= best && best <= Rational.OfFloat solution.Upper[s],
+                    $"seed {seed}, state {s}, {direction}: {best.ToFloat()} not in [{solution.Lower[s]}, {solution.Upper[s]}]"
+                )
+
+                Assert.True(
+                    Rational.Abs(best - attained[s]) <= Rational.OfFloat solution.PolicyLoss,
+                    $"seed {seed}, state {s}, {direction}: the policy attains {attained[s].ToFloat()} of {best.ToFloat()}"
+                )
 
 [<Fact>]
 let ``total rewards are enclosed on random models, and refused exactly where no policy ends or rests`` () =
@@ -201,25 +243,50 @@ let ``total rewards are enclosed on random models, and refused exactly where no 
         let model = randomModel seed
         // Rewards are not positive: the value of a policy is finite where its chain comes to rest without cost.
         let valueOf (chosen: int[]) =
-            let free = Array.init model.StateCount (fun s -> chosen[s] < 0 || Seq.forall (fun k -> model.Rewards[k] = 0.0) (seq { model.Offsets[chosen[s]] .. model.Offsets[chosen[s] + 1] - 1 }))
+            let free =
+                Array.init model.StateCount (fun s ->
+                    chosen[s] < 0
+                    || Seq.forall (fun k -> model.Rewards[k] = 0.0) (seq { model.Offsets[chosen[s]] .. model.Offsets[chosen[s] + 1] - 1 }))
             // Resting: states whose chain stays among free states for ever.
             let rests = Array.copy free
             let mutable shrinking = true
+
             while shrinking do
                 shrinking <- false
+
                 for s in 0 .. model.StateCount - 1 do
-                    if rests[s] && chosen[s] >= 0 && Seq.exists (fun k -> not rests[model.Successors[k]]) (seq { model.Offsets[chosen[s]] .. model.Offsets[chosen[s] + 1] - 1 }) then
+                    if
+                        rests[s]
+                        && chosen[s] >= 0
+                        && Seq.exists
+                            (fun k -> not rests[model.Successors[k]])
+                            (seq { model.Offsets[chosen[s]] .. model.Offsets[chosen[s] + 1] - 1 })
+                    then
                         rests[s] <- false
                         shrinking <- true
+
             let comes = chainReaches model chosen rests
             // A state that may come to one that never rests costs without end.
             let lost = chainReaches model chosen (Array.map not comes)
-            let settled = Array.init model.StateCount (fun s -> if rests[s] then Some Rational.Zero elif lost[s] then Some(Rational.OfInt -1_000_000) else None)
+
+            let settled =
+                Array.init model.StateCount (fun s ->
+                    if rests[s] then Some Rational.Zero
+                    elif lost[s] then Some(Rational.OfInt -1_000_000)
+                    else None)
+
             let values = exactChain model chosen (fun k -> Rational.OfFloat model.Rewards[k]) settled
             Array.mapi (fun s v -> if lost[s] then None else Some v) values
 
         let values = allPolicies model |> List.map valueOf
-        let best = Array.init model.StateCount (fun s -> values |> List.choose (fun v -> v[s]) |> function [] -> None | some -> Some(List.max some))
+
+        let best =
+            Array.init model.StateCount (fun s ->
+                values
+                |> List.choose (fun v -> v[s])
+                |> function
+                    | [] -> None
+                    | some -> Some(List.max some))
 
         match TotalReward.solve RunOptions.standard Direction.Maximise model with
         | Error(UndiscountedError.NeverEnds _) -> Assert.True(Array.exists Option.isNone best, $"seed {seed} was refused")
@@ -232,7 +299,15 @@ let ``total rewards are enclosed on random models, and refused exactly where no 
             for s in 0 .. model.StateCount - 1 do
                 Assert.True(best[s].IsSome, $"seed {seed} was not refused")
                 let exact = best[s].Value
-                Assert.True(Rational.OfFloat solution.Lower[s] <= exact && exact <= Rational.OfFloat solution.Upper[s], $"seed {seed}, state {s}: {exact.ToFloat()} not in [{solution.Lower[s]}, {solution.Upper[s]}]")
-                Assert.True(attained[s].IsSome && Rational.Abs(exact - attained[s].Value) <= Rational.OfFloat solution.PolicyLoss, $"seed {seed}, state {s}: policy")
+
+                Assert.True(
+                    Rational.OfFloat solution.Lower[s] <= exact && exact <= Rational.OfFloat solution.Upper[s],
+                    $"seed {seed}, state {s}: {exact.ToFloat()} not in [{solution.Lower[s]}, {solution.Upper[s]}]"
+                )
+
+                Assert.True(
+                    attained[s].IsSome && Rational.Abs(exact - attained[s].Value) <= Rational.OfFloat solution.PolicyLoss,
+                    $"seed {seed}, state {s}: policy"
+                )
 
     Assert.True(solvedCount >= 100, $"{solvedCount} solved")

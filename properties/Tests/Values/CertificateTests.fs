@@ -8,12 +8,7 @@ open ValueFlow.Core.Foundations
 open ValueFlow.Core.Values
 open ValueFlow.Tests
 
-type Case =
-    {
-        Model: Model
-        Discount: float
-        Scale: float
-    }
+type Case = { Model: Model; Discount: float; Scale: float }
 
 let private pick (generator: Generator) (choices: 'a list) = choices[generator.Below choices.Length]
 
@@ -45,22 +40,13 @@ let randomCase (seed: int) : Case =
 
                     successors
                     |> Array.iteri (fun i successor ->
-                        let reward =
-                            if ties then
-                                scale * float (generator.Below 3 - 1)
-                            else
-                                scale * (2.0 * generator.Uniform() - 1.0)
+                        let reward = if ties then scale * float (generator.Below 3 - 1) else scale * (2.0 * generator.Uniform() - 1.0)
 
                         let continuation = if missing && generator.Uniform() < 0.3 then pick generator [ 0.0; 0.5; 0.9 ] else 1.0
                         builder.AddContinuing(s, a, successor, weights[i] / total, reward, continuation, -1))
 
     match builder.Build() with
-    | Ok model ->
-        {
-            Model = model
-            Discount = discount
-            Scale = scale
-        }
+    | Ok model -> { Model = model; Discount = discount; Scale = scale }
     | Error errors -> invalidOp (errors |> List.map ModelError.describe |> String.concat "; ")
 
 let private summaries =
@@ -76,7 +62,8 @@ let private chosenRows (model: Model) (policy: int[]) =
         if action < 0 then
             -1
         else
-            seq { model.RowOffsets[s] .. model.RowOffsets[s + 1] - 1 } |> Seq.find (fun row -> model.RowActions[row] = action))
+            seq { model.RowOffsets[s] .. model.RowOffsets[s + 1] - 1 }
+            |> Seq.find (fun row -> model.RowActions[row] = action))
 
 type CertificateTests(output: ITestOutputHelper) =
 
@@ -99,7 +86,8 @@ type CertificateTests(output: ITestOutputHelper) =
             let solve =
                 match seed % 4 with
                 | 0 when case.Discount < 0.9995 -> GaussSeidel.solve
-                | 1 when case.Discount < 0.9995 || not (Seq.exists case.Model.IsTerminal [ 0 .. case.Model.StateCount - 1 ]) -> ValueIteration.solve
+                | 1 when case.Discount < 0.9995 || not (Seq.exists case.Model.IsTerminal [ 0 .. case.Model.StateCount - 1 ]) ->
+                    ValueIteration.solve
                 | 2 -> PolicyIteration.solve
                 | _ -> PolicyIteration.solveModified 20
 
@@ -129,7 +117,11 @@ type CertificateTests(output: ITestOutputHelper) =
 
             for s in 0 .. case.Model.StateCount - 1 do
                 let loss = Rational.Abs(optimum[s] - attained[s])
-                Assert.True(loss <= Rational.OfFloat solution.PolicyLoss, $"{where}: the policy loses {loss.ToFloat()} in state {s}, certified {solution.PolicyLoss}")
+
+                Assert.True(
+                    loss <= Rational.OfFloat solution.PolicyLoss,
+                    $"{where}: the policy loses {loss.ToFloat()} in state {s}, certified {solution.PolicyLoss}"
+                )
 
             if solution.Bound > 0.0 then
                 ratios.Add(error.ToFloat() / solution.Bound)
@@ -138,9 +130,14 @@ type CertificateTests(output: ITestOutputHelper) =
                 floors.Add(solution.Bound / solution.Floor)
 
         let sorted = ratios |> Seq.sort |> Array.ofSeq
-        output.WriteLine $"true error / bound: median {sorted[sorted.Length / 2]:G3}, largest {Array.last sorted:G3}, {sorted.Length} models"
+
+        output.WriteLine
+            $"true error / bound: median {sorted[sorted.Length / 2]:G3}, largest {Array.last sorted:G3}, {sorted.Length} models"
+
         let sortedFloors = floors |> Seq.sort |> Array.ofSeq
-        output.WriteLine $"ended at the precision floor: {sortedFloors.Length}; bound / floor: median {sortedFloors[sortedFloors.Length / 2]:G3}, largest {Array.last sortedFloors:G3}"
+
+        output.WriteLine
+            $"ended at the precision floor: {sortedFloors.Length}; bound / floor: median {sortedFloors[sortedFloors.Length / 2]:G3}, largest {Array.last sortedFloors:G3}"
 
     /// Models whose exact optimum leaves the bracket at some iterate of plain value iteration.
     member private _.Violations(bracketOf: Bellman -> float[] -> float[] -> Bracket) =
@@ -156,7 +153,9 @@ type CertificateTests(output: ITestOutputHelper) =
                 states
                 |> List.exists (fun s ->
                     let computed = Rational.OfFloat image[s]
-                    optimum[s] < computed + Rational.OfFloat bracket.Below || optimum[s] > computed + Rational.OfFloat bracket.Above)
+
+                    optimum[s] < computed + Rational.OfFloat bracket.Below
+                    || optimum[s] > computed + Rational.OfFloat bracket.Above)
 
             let mutable values = Array.zeroCreate case.Model.StateCount
             let mutable found = false
@@ -180,7 +179,13 @@ type CertificateTests(output: ITestOutputHelper) =
         let rebuilt rounding clamp (bellman: Bellman) values image =
             let struct (smallest, largest) = Bracket.extremes bellman.Kernel.Model values image
             let claim = bellman.Operator.Claims.Head
-            let factors = if clamp then bellman.State.Factors bellman.Kernel else struct (bellman.Kernel.Discount, bellman.Kernel.Discount)
+
+            let factors =
+                if clamp then
+                    bellman.State.Factors bellman.Kernel
+                else
+                    struct (bellman.Kernel.Discount, bellman.Kernel.Discount)
+
             let allowance = if rounding then claim.Rounding.Value values else 0.0
             Bracket.ofExtremes true factors (clamp && bellman.Kernel.HasTerminals) allowance smallest largest
 

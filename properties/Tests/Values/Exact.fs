@@ -78,8 +78,10 @@ module Exact =
         let r = model.Rewards.ToArray() |> Array.map Rational.OfFloat
         let offsets, successors = model.Offsets.ToArray(), model.Successors.ToArray()
         let rowOffsets = model.RowOffsets.ToArray()
+
         let gamma =
             let d = Rational.OfFloat discount
+
             if model.Continuations.Length = 0 then
                 Array.create p.Length d
             else

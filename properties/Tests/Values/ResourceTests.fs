@@ -121,7 +121,10 @@ type ResourceTests(output: ITestOutputHelper) =
                     { RunOptions.standard with
                         Cancellation = source.Token
                         Tolerance = 1e-300
-                        Progress = fun progress -> if progress.Applications = 3 then Thread(strike).Start()
+                        Progress =
+                            fun progress ->
+                                if progress.Applications = 3 then
+                                    Thread(strike).Start()
                     }
 
                 let solution = ValueIteration.solve options bellman

@@ -23,6 +23,7 @@ let stateSummaries: StateSummary list =
 /// Every action summary.
 let actionSummaries (model: Model) : ActionSummary list =
     let uniform = Policy.Uniform model
+
     [
         Extreme Direction.Maximise
         Extreme Direction.Minimise
@@ -42,7 +43,9 @@ let ``row form and tensor form agree for every pair of summaries`` () =
         let case = randomCase seed
         let rows = new TensorRows(Kernel(case.Model, case.Discount))
         let generator = Generator seed
-        let values = Array.init case.Model.StateCount (fun _ -> if generator.Uniform() < 0.2 then 0.0 else case.Scale * (generator.Uniform() - 0.5))
+
+        let values =
+            Array.init case.Model.StateCount (fun _ -> if generator.Uniform() < 0.2 then 0.0 else case.Scale * (generator.Uniform() - 0.5))
 
         for state in stateSummaries do
             for action in actionSummaries case.Model do
