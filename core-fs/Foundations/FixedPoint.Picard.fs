@@ -98,11 +98,11 @@ module FixedPoint =
                     elif contracting && certified && residual > modulus * previous + allowance then
                         finish image (Outcome.ClaimRefuted(residual / previous, modulus)) { last with Bound = Double.PositiveInfinity }
                     else
-                        if residual <= 0.5 * best then
+                        if residual < 0.5 * best then
                             best <- residual
                             halved <- applications
 
-                        if certified && applications - halved > patience then
+                        if certified && (last.Bound <= floor point || applications - halved > patience) then
                             finish image Outcome.PrecisionFloor last
                         else
                             previous <- residual

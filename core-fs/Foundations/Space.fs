@@ -74,11 +74,10 @@ module Space =
     let tensors () : Space<torch.Tensor> =
         Lifetime.requireTorch ()
         let number (work: unit -> torch.Tensor) = Lifetime.within (fun () -> (work ()).item<float>())
-        let scaled (a: float) (x: torch.Tensor) = x.mul (Scalar.op_Implicit a)
 
         {
             Copy = fun x -> x.clone ()
-            Combine = fun a x b y -> Lifetime.keep (fun () -> (scaled a x).add(scaled b y))
+            Combine = fun a x b y -> Lifetime.keep (fun () -> (Elementwise.times a x).add(Elementwise.times b y))
             Inner = fun x y -> number (fun () -> (x.mul y).sum())
             NotFinite =
                 fun x ->
@@ -90,7 +89,7 @@ module Space =
                 ValueSome
                     {
                         Excess = fun x y -> number (fun () -> (x.sub y).max())
-                        Shift = fun c x -> x.add (Scalar.op_Implicit c)
+                        Shift = Elementwise.plus
                     }
             Release = fun x -> x.Dispose()
         }

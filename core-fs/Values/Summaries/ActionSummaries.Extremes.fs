@@ -30,9 +30,9 @@ type Extreme(direction: Direction) =
             let other = rows.ActionMask.logical_not ()
 
             if direction = Direction.Maximise then
-                (q.masked_fill (other, Scalar.op_Implicit Double.NegativeInfinity)).amax [| 1L |]
+                (Elementwise.fill other Double.NegativeInfinity q).amax [| 1L |]
             else
-                (q.masked_fill (other, Scalar.op_Implicit Double.PositiveInfinity)).amin [| 1L |])
+                (Elementwise.fill other Double.PositiveInfinity q).amin [| 1L |])
 
 /// The row form of the epsilon mix.
 [<Struct; IsReadOnly>]
@@ -71,4 +71,4 @@ type EpsilonMix(epsilon: float, direction: Direction) =
             let best = Extreme(direction).OnTensor(rows, q)
             let count = (rows.ActionMask.``to`` torch.float64).sum 1L
             let mean = (q.mul (rows.ActionMask.``to`` torch.float64)).sum(1L).div count
-            (best.mul (Scalar.op_Implicit (1.0 - epsilon))).add(mean.mul (Scalar.op_Implicit epsilon)))
+            (Elementwise.times (1.0 - epsilon) best).add(Elementwise.times epsilon mean))

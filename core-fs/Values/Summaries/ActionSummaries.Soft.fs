@@ -67,13 +67,13 @@ type LogSumExp private (name: string, temperature: float, prior: Policy voption)
                 | ValueSome policy -> tensors.ByState(torch.tensor (policy.Rows, dtype = torch.float64))
                 | ValueNone ->
                     let mask = tensors.ActionMask.``to`` torch.float64
-                    mask.div ((mask.sum (1L, keepdim = true)).clamp_min(Scalar.op_Implicit 1.0))
+                    mask.div (Elementwise.atLeast 1.0 (mask.sum (1L, keepdim = true)))
 
-            let none = weights.le (Scalar.op_Implicit 0.0)
-            let scaled = (q.div (Scalar.op_Implicit temperature)).masked_fill(none, Scalar.op_Implicit Double.NegativeInfinity)
+            let none = Elementwise.isAtMost 0.0 weights
+            let scaled = Elementwise.times (1.0 / temperature) q |> Elementwise.fill none Double.NegativeInfinity
             let best = scaled.amax ([| 1L |], keepdim = true)
             let sum = (weights.mul ((scaled.sub best).exp())).sum 1L
-            ((best.squeeze 1L).add(sum.log ())).mul(Scalar.op_Implicit temperature))
+            Elementwise.times temperature ((best.squeeze 1L).add(sum.log ())))
 
 /// The row form of the Boltzmann mean.
 [<Struct; IsReadOnly>]
@@ -113,5 +113,5 @@ type Boltzmann(sharpness: float) =
     override _.OnTensor(rows, q) =
         Lifetime.keep (fun () ->
             let other = rows.ActionMask.logical_not ()
-            let scaled = (q.mul (Scalar.op_Implicit sharpness)).masked_fill(other, Scalar.op_Implicit Double.NegativeInfinity)
+            let scaled = Elementwise.times sharpness q |> Elementwise.fill other Double.NegativeInfinity
             ((scaled.softmax 1L).mul q).sum 1L)

@@ -60,10 +60,10 @@ type Cvar(share: float, attitude: Attitude) =
 
     override _.OnTensor(rows, values) =
         Lifetime.keep (fun () ->
-            let struct (sorted, order) = rows.Outcomes(values).mul(Scalar.op_Implicit attitude.Sign).sort 1L
+            let struct (sorted, order) = (Elementwise.times attitude.Sign (rows.Outcomes values)).sort 1L
 
             let masses = rows.Probabilities.gather (1L, order)
             let before = (masses.cumsum 1L).sub masses
-            let left = before.neg().add(Scalar.op_Implicit share)
-            let taken = torch.minimum (left.clamp_min (Scalar.op_Implicit 0.0), masses)
-            (taken.mul sorted).sum(1L).mul(Scalar.op_Implicit (attitude.Sign / share)))
+            let left = before.neg () |> Elementwise.plus share |> Elementwise.atLeast 0.0
+            let taken = torch.minimum (left, masses)
+            Elementwise.times (attitude.Sign / share) ((taken.mul sorted).sum 1L))

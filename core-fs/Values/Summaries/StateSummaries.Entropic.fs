@@ -59,7 +59,7 @@ type Entropic(aversion: float, attitude: Attitude) =
 
     override _.OnTensor(rows, values) =
         Lifetime.keep (fun () ->
-            let exponents = rows.Outcomes(values).mul(Scalar.op_Implicit (-aversion * attitude.Sign))
+            let exponents = Elementwise.times (-aversion * attitude.Sign) (rows.Outcomes values)
             let largest = exponents.amax ([| 1L |], keepdim = true)
             let sum = (rows.Probabilities.mul ((exponents.sub largest).exp())).sum 1L
-            (sum.log().add(largest.squeeze 1L)).mul(Scalar.op_Implicit (-attitude.Sign / aversion)))
+            Elementwise.times (-attitude.Sign / aversion) (sum.log().add(largest.squeeze 1L)))

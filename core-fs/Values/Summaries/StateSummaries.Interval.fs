@@ -62,12 +62,12 @@ type Interval(attitude: Attitude) =
 
     override _.OnTensor(rows, values) =
         Lifetime.keep (fun () ->
-            let sign = Scalar.op_Implicit attitude.Sign
-            let outcomes = (rows.Outcomes values).mul sign
+            let signed = Elementwise.times attitude.Sign
+            let outcomes = signed (rows.Outcomes values)
             let struct (sorted, order) = outcomes.sort 1L
             let least = rows.Lower.gather (1L, order)
             let room = (rows.Upper.sub rows.Lower).gather(1L, order)
             let before = (room.cumsum 1L).sub room
-            let left = ((least.sum (1L, keepdim = true)).neg().add(Scalar.op_Implicit 1.0)).sub before
-            let mass = least.add (torch.minimum (left.clamp_min (Scalar.op_Implicit 0.0), room))
-            (mass.mul sorted).sum(1L).mul sign)
+            let left = (Elementwise.plus 1.0 ((least.sum (1L, keepdim = true)).neg())).sub before
+            let mass = least.add (torch.minimum (Elementwise.atLeast 0.0 left, room))
+            signed ((mass.mul sorted).sum 1L))

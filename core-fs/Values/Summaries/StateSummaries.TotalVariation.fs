@@ -124,8 +124,8 @@ type TotalVariation(radius: float, support: Support, attitude: Attitude) =
 
     override _.OnTensor(rows, values) =
         Lifetime.keep (fun () ->
-            let sign = Scalar.op_Implicit attitude.Sign
-            let outcomes = (rows.Outcomes values).mul sign
+            let signed = Elementwise.times attitude.Sign
+            let outcomes = signed (rows.Outcomes values)
             let nominal = outcomes.amin [| 1L |]
 
             let worst =
@@ -134,18 +134,18 @@ type TotalVariation(radius: float, support: Support, attitude: Attitude) =
                 else
                     let model = rows.Kernel.Model
                     let wanted = Math.Min(int64 rows.Kernel.LongestRow + 1L, int64 model.StateCount)
-                    let struct (least, states) = (values.mul sign).topk(int wanted, largest = false, sorted = true)
+                    let struct (least, states) = (signed values).topk(int wanted, largest = false, sorted = true)
                     // (R, K, 1) successors against (1, 1, C) candidates: is the candidate a successor?
                     let inside = (rows.Successors.unsqueeze(2L).eq(states.reshape [| 1L; 1L; -1L |])).any 1L
-                    let mean = (rows.Probabilities.mul rows.Rewards).sum(1L).mul sign
-                    let earned = (mean.unsqueeze 1L).add((least.unsqueeze 0L).mul(Scalar.op_Implicit rows.Kernel.Discount))
-                    let outside = earned.masked_fill (inside, Scalar.op_Implicit Double.PositiveInfinity)
+                    let mean = signed ((rows.Probabilities.mul rows.Rewards).sum 1L)
+                    let earned = (mean.unsqueeze 1L).add(Elementwise.times rows.Kernel.Discount (least.unsqueeze 0L))
+                    let outside = Elementwise.fill inside Double.PositiveInfinity earned
                     torch.minimum (nominal, outside.amin [| 1L |])
 
             let struct (sorted, order) = outcomes.sort (1L, descending = true)
             let masses = rows.Probabilities.gather (1L, order)
             let before = (masses.cumsum 1L).sub masses
-            let left = (before.neg().add(Scalar.op_Implicit radius)).clamp_min(Scalar.op_Implicit 0.0)
+            let left = before.neg () |> Elementwise.plus radius |> Elementwise.atLeast 0.0
             let moved = torch.minimum (left, masses)
             let kept = ((masses.sub moved).mul sorted).sum 1L
-            (kept.add ((moved.sum 1L).mul worst)).mul sign)
+            signed (kept.add ((moved.sum 1L).mul worst)))

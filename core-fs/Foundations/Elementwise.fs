@@ -1,0 +1,26 @@
+namespace ValueFlow.Core.Foundations
+
+open TorchSharp
+
+/// Tensors and plain numbers. A number crosses into libtorch as a native object that no scope tracks and that the collector may free while the call still reads
+/// it: here it is kept until the call has returned, and freed at once.
+[<RequireQualifiedAccess>]
+module Elementwise =
+
+    let private withNumber (number: float) (work: Scalar -> torch.Tensor) : torch.Tensor =
+        use scalar = Scalar.op_Implicit number
+        work scalar
+
+    /// a x.
+    let times (a: float) (x: torch.Tensor) : torch.Tensor = withNumber a (fun scalar -> x.mul scalar)
+    /// x + c.
+    let plus (c: float) (x: torch.Tensor) : torch.Tensor = withNumber c (fun scalar -> x.add scalar)
+    /// max(x, least).
+    let atLeast (least: float) (x: torch.Tensor) : torch.Tensor = withNumber least (fun scalar -> x.clamp_min scalar)
+
+    /// x, but the number where the mask is true.
+    let fill (mask: torch.Tensor) (number: float) (x: torch.Tensor) : torch.Tensor =
+        withNumber number (fun scalar -> x.masked_fill (mask, scalar))
+
+    /// Where x is at most the number.
+    let isAtMost (number: float) (x: torch.Tensor) : torch.Tensor = withNumber number (fun scalar -> x.le scalar)

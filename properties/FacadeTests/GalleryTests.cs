@@ -1,0 +1,144 @@
+using System.Text.Json;
+using ValueFlow.Gallery;
+using Xunit;
+
+namespace ValueFlow.FacadeTests;
+
+/// <summary>The console program as a user meets it.</summary>
+public sealed class GalleryTests : IDisposable
+{
+    private readonly string folder = Directory.CreateTempSubdirectory("valueflow").FullName;
+
+    public void Dispose() => Directory.Delete(folder, true);
+
+    private string At(string name) => Path.Combine(folder, name);
+
+    private (int Code, string Output, string Error) Run(params string[] args)
+    {
+        using StringWriter output = new();
+        using StringWriter error = new();
+        int code = Program.Run(args, output, error);
+        return (code, output.ToString(), error.ToString());
+    }
+
+    private string Lake()
+    {
+        string path = At("lake.tra");
+        Problems.FrozenLake().Save(path);
+        return path;
+    }
+
+    [Fact]
+    public void SolveWritesValuesDecisionsAndAReport()
+    {
+        var (code, output, error) = Run("solve", Lake(), "--discount", "0.99", "--out", At("out"));
+        Assert.Equal("", error);
+        Assert.Equal(0, code);
+        Assert.Contains("certified error", output);
+        string[] values = File.ReadAllLines(At("out/value.csv"));
+        Assert.Equal("state,value,lower,upper", values[0]);
+        Assert.Equal(17, values.Length);
+        Assert.StartsWith("\"(0,0)\",0.54202593", values[1]);
+        Assert.Equal("\"(0,0)\",left", File.ReadAllLines(At("out/policy.csv"))[1]);
+        string report = File.ReadAllText(At("out/report.html"));
+        Assert.Equal(3, report.Split("data:image/png;base64,").Length - 1);
+        Assert.DoesNotContain("http", report);
+    }
+
+    [Fact]
+    public void EveryFormatIsSolved()
+    {
+        var lake = Problems.FrozenLake8x8;
+        Problems.Garnet(1, 10, 3, 3).Save(At("garnet.drn"));
+        Assert.Equal(0, Run("solve", At("garnet.drn"), "--discount", "0.9", "--out", At("o1")).Code);
+        File.WriteAllText(At("log.csv"), "state,action,reward,next_state,terminated\na,go,1,b,false\nb,go,0,a,false\nb,stop,5,end,true\na,go,1,a,false\n");
+        TransitionLog.Load(At("log.csv")).Save(At("log.parquet"));
+        var csv = Run("solve", At("log.csv"), "--discount", "0.9", "--json", "--out", At("o2"));
+        var parquet = Run("solve", At("log.parquet"), "--discount", "0.9", "--json", "--out", At("o3"));
+        Assert.Equal(0, csv.Code);
+        static double Value(string json) => JsonDocument.Parse(json).RootElement.GetProperty("initial")[0].GetProperty("value").GetDouble();
+        Assert.Equal(Value(csv.Output), Value(parquet.Output));
+        double robust = Value(Run("solve", At("log.csv"), "--discount", "0.9", "--robust", "interval", "--json", "--out", At("o4")).Output);
+        Assert.True(robust < Value(csv.Output));
+        Assert.Equal(64, Problems.FrozenLake(lake).StateCount);
+    }
+
+    [Theory]
+    [InlineData("--discount", "1.5")]
+    [InlineData("--discount", "abc")]
+    [InlineData("--discount")]
+    [InlineData("--risk", "cvar:0", "--discount", "0.9")]
+    [InlineData("--risk", "cvar:0,5", "--discount", "0.9")]
+    [InlineData("--robust", "tv", "--discount", "0.9")]
+    [InlineData("--robust", "interval", "--discount", "0.9")]
+    [InlineData("--risk", "entropic:1", "--robust", "tv:0.1", "--discount", "0.9")]
+    [InlineData("--objective", "reach:goal", "--discount", "0.9")]
+    [InlineData("--objective", "reach:nowhere")]
+    [InlineData("--objective", "total-reward", "--risk", "cvar:0.5")]
+    [InlineData("--objective", "best")]
+    [InlineData("--direction", "up", "--discount", "0.9")]
+    [InlineData("--method", "magic", "--discount", "0.9")]
+    [InlineData("--tolerance", "0", "--discount", "0.9")]
+    [InlineData("--confidence", "0.9", "--discount", "0.9")]
+    [InlineData("--reward", "energy", "--discount", "0.9")]
+    [InlineData("--colour", "red")]
+    public void BadOptionsEndWithOneMessage(params string[] options)
+    {
+        var (code, output, error) = Run(["solve", Lake(), .. options, "--out", At("out")]);
+        Assert.Equal(2, code);
+        Assert.Equal("", output);
+        Assert.StartsWith("error: ", error);
+        Assert.DoesNotContain("   at ", error);
+        Assert.False(Directory.Exists(At("out")));
+    }
+
+    [Fact]
+    public void ABadFileEndsWithAllThatIsWrong()
+    {
+        File.WriteAllText(At("bad.tra"), "2 2 3\n0 0 1 x go\n0 0 9 0.5 go\n1 0 1 1 go\n");
+        var (code, _, error) = Run("solve", At("bad.tra"), "--discount", "0.9");
+        Assert.Equal(2, code);
+        Assert.Contains("bad.tra, line 2: expected a probability", error);
+        Assert.Contains("bad.tra, line 3: expected states in [0, 2), found 9", error);
+        Assert.Equal(2, Run("solve", At("none.drn"), "--discount", "0.9").Code);
+        Assert.Equal(2, Run("solve", folder, "--discount", "0.9").Code);
+    }
+
+    [Fact]
+    public void JsonIsOneObject()
+    {
+        var (code, output, _) = Run("solve", Lake(), "--objective", "reach:goal", "--json", "--out", At("out"));
+        Assert.Equal(0, code);
+        var root = JsonDocument.Parse(output).RootElement;
+        Assert.Equal("Enclosure", root.GetProperty("certificate").GetString());
+        Assert.Equal(14.0 / 17.0, root.GetProperty("initial")[0].GetProperty("value").GetDouble(), 9);
+        Assert.Equal("", Run("solve", Lake(), "--objective", "reach:goal", "--quiet", "--out", At("out")).Output);
+    }
+
+    [Fact]
+    public void StudiesAreListedRunAndVerified()
+    {
+        Assert.Contains("frozen-lake", Run("list").Output);
+        var (code, output, _) = Run("run", "counterexample", "--out", At("report"));
+        Assert.Equal(0, code);
+        Assert.Contains("REFUTED", output);
+        Assert.True(File.Exists(At("report/report.html")));
+        Assert.Equal(2, Run("run", "nothing").Code);
+        Assert.Equal(2, Run("verify", "--family", "Z").Code);
+        var verified = Run("verify", "--quick", "--json");
+        Assert.Equal(0, verified.Code);
+        Assert.True(JsonDocument.Parse(verified.Output).RootElement.GetProperty("findings").GetArrayLength() >= 10);
+    }
+
+    [Fact]
+    public void EveryOptionHasHelp()
+    {
+        var (code, output, _) = Run("solve", "--help");
+        Assert.Equal(0, code);
+        foreach (string option in new[] { "--objective", "--direction", "--discount", "--risk", "--robust", "--confidence", "--reward", "--method", "--tolerance", "--out", "--quiet", "--json" })
+        {
+            string line = output.Split('\n').Single(line => line.TrimStart().StartsWith(option, StringComparison.Ordinal));
+            Assert.True(line.Trim().Length > option.Length + 20, line);
+        }
+    }
+}
