@@ -15,7 +15,7 @@ type CliffStudy() =
             "Slip 0.003, reward -100 on the falling transition, discount 0.99: the more averse the decision maker, the further from the edge the path."
         )
 
-    override _.Run(_, quick, progress, cancellation) =
+    override _.Run(_, _, progress, cancellation) =
         let slip, discount = 0.003, 0.99
         let model = CliffWalking.create slip
         let grid = model.Grid.Value
@@ -31,7 +31,7 @@ type CliffStudy() =
             let column = cell % grid.Columns
             if column > 0 && column < grid.Columns - 1 then float (grid.Rows - 1 - cell / grid.Columns) else 0.0
 
-        let levels = if quick then [| 1.0; 0.7; 0.1 |] else [| 1.0; 0.95; 0.9; 0.8; 0.7; 0.5; 0.3; 0.1 |]
+        let levels = [| 1.0; 0.95; 0.9; 0.8; 0.7; 0.5; 0.3; 0.1 |]
 
         let rows =
             levels

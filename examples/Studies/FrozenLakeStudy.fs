@@ -16,7 +16,7 @@ type FrozenLakeStudy() =
             "Policies that are risk-neutral, averse (CVaR) or robust (total variation), on ice that slips more or less than the model says."
         )
 
-    override _.Run(_, quick, progress, cancellation) =
+    override _.Run(_, _, progress, cancellation) =
         let lake = FrozenLake.standard ()
         let discount = 0.99
 
@@ -34,7 +34,7 @@ type FrozenLakeStudy() =
             |]
 
         let solutions = policies |> Array.map (fun (name, state) -> name, Worlds.solve lake discount state)
-        let slips = if quick then [| 0.0; 0.2; 0.4; 2.0 / 3.0; 0.8 |] else [| for i in 0..18 -> float i * 0.05 |]
+        let slips = Array.append [| 0.0; 0.001; 0.01 |] [| for i in 1..18 -> float i * 0.05 |]
 
         let curves =
             solutions
@@ -49,7 +49,7 @@ type FrozenLakeStudy() =
                      |> Array.map (fun slip -> Worlds.reaches "goal" (FrozenLake.create FrozenLake.map4x4 slip) solution.Policy)))
 
         // The nested measure, level by level.
-        let levels = [| 0.3; 1.0 / 3.0; 0.4; 0.5; 0.6; 0.7; 0.8; 0.9; 1.0 |]
+        let levels = [| 0.3; 1.0 / 3.0; 0.4; 0.5; 0.6; 2.0 / 3.0; 0.7; 0.75; 0.8; 0.85; 0.9; 0.95; 1.0 |]
         let values = levels |> Array.map (fun level -> (Worlds.solve lake discount (Cvar level)).Values[0])
         let reached = levels |> Array.map (fun level -> Worlds.reaches "goal" lake (Worlds.solve lake discount (Cvar level)).Policy)
 
@@ -136,7 +136,7 @@ type FrozenLakeStudy() =
                         false
                     )
                     LineFigure(
-                        "Nested CVaR collapses below one half",
+                        "Nested CVaR is worth nothing up to a level of two thirds",
                         "level (share of worst outcomes)",
                         "value of the start",
                         [| Worlds.curve "nested CVaR" levels values |],
@@ -146,6 +146,7 @@ type FrozenLakeStudy() =
             Notes =
                 [|
                     "Policies are found on the lake that the model describes (slip 2/3) and played, without discount, on lakes that slip otherwise."
-                    "The nested measure applies CVaR at every step: with three equal outcomes a level of one third sees only the worst of them."
+                    "On dry ice (slip 0) these policies never arrive: they push against walls, safely, and wait for the ice to carry them."
+                    "The nested measure applies CVaR at every step: with three equal outcomes a level of one third sees only the worst of them, and one of two thirds the worse two, with which nature steers past the goal for ever."
                 |]
         }

@@ -117,7 +117,7 @@ module Law =
                     judgement
         }
 
-    /// T x* = x* within the tolerance for the point that <c>find</c> gives from an operator and a point to start from, and d(T x, x*) &lt;= L d(x, x*) from everywhere.
+    /// T x* = x* within the tolerance and what rounding adds up to, for the point that <c>find</c> gives from an operator and a point to start from, and d(T x, x*) &lt;= L d(x, x*) from everywhere.
     let fixedPoint (tolerance: float) (find: Operator<'x> -> 'x -> 'x) : Law<'x> =
         {
             name = "fixed point"
@@ -136,12 +136,15 @@ module Law =
                     let slack = slackAt scene claim.Metric.Key point image
                     let before, after = claim.Metric.Distance scene.X point, claim.Metric.Distance tx point
 
+                    // Rounding in every application of the search adds up to slack / (1 - L) in x*, and so to twice that in d(T x*, x*).
+                    let allowed = tolerance + 2.0 * slack / (1.0 - claim.Modulus)
+
                     let judgement =
-                        if gap > tolerance + slack then
-                            plain false $"d(T x*, x*) = {number gap} > {number tolerance}"
+                        if gap > allowed then
+                            plain false $"d(T x*, x*) = {number gap} > {number allowed}"
                         else
-                            // x* itself is off by at most tolerance / (1 - L).
-                            let off = (tolerance + slack) / (1.0 - claim.Modulus)
+                            // x* itself is off by at most d(T x*, x*) / (1 - L).
+                            let off = (allowed + slack) / (1.0 - claim.Modulus)
                             let holds = after <= claim.Modulus * before + 2.0 * off + slack
                             plain holds $"d(T x, x*) = {number after} > {number (claim.Modulus * before)} = L d(x, x*)"
 

@@ -16,6 +16,58 @@ module internal LinearEvaluation =
     [<Literal>]
     let DenseLimit = 600
 
+    // The steps within which the residual must halve: beyond them a Krylov method only stirs the rounding.
+    [<Literal>]
+    let private Patience = 100
+
+    // Stops where nothing more is gained.
+    let private stalled () =
+        let best, since = ref Double.PositiveInfinity, ref 0
+
+        DelegateStopCriterion<float>(fun iteration _ _ residual ->
+            let size = residual.InfinityNorm()
+
+            if size < 0.5 * best.Value then
+                best.Value <- size
+                since.Value <- iteration
+
+            if iteration - since.Value > Patience then
+                IterationStatus.StoppedWithoutConvergence
+            else
+                IterationStatus.Continue)
+
+    // BiCGStab, started anew from its own answer (with the residual computed anew) for as long as that halves the residual. van der Vorst 1992.
+    let private krylov (matrix: SparseMatrix) (right: float[]) (guess: float[]) =
+        let target = DenseVector.OfArray right
+        let preconditioner = MILU0Preconditioner false
+        let residual (x: DenseVector) = (target - matrix * x).InfinityNorm()
+
+        let rec improve (best: DenseVector) bestResidual =
+            let answer = DenseVector.OfVector best
+
+            let monitor =
+                Iterator<float>(
+                    IterationCountStopCriterion<float> 10000,
+                    ResidualStopCriterion<float> 1e-15,
+                    FailureStopCriterion<float>(),
+                    stalled ()
+                )
+
+            try
+                BiCgStab().Solve(matrix, target, answer, monitor, preconditioner)
+            with :? NumericalBreakdownException ->
+                // The residual is gone, as a rule; the answer so far stands.
+                ()
+
+            let reached = residual answer
+
+            if reached < 0.5 * bestResidual then improve answer reached
+            elif reached < bestResidual then answer
+            else best
+
+        let start = DenseVector.OfArray guess
+        (improve start (residual start)).ToArray()
+
     /// Solves a system that is given by its entries, each place once. The Krylov method starts from the guess, and keeps it where it fails.
     let solveEntries (count: int) (entries: ResizeArray<struct (int * int * float)>) (right: float[]) (guess: float[]) : float[] =
         let found =
@@ -27,24 +79,7 @@ module internal LinearEvaluation =
 
                 matrix.LU().Solve(DenseVector.OfArray right).ToArray()
             else
-                let matrix = SparseMatrix.OfIndexed(count, count, entries)
-                let answer = DenseVector.OfArray guess
-
-                let monitor =
-                    Iterator<float>(
-                        IterationCountStopCriterion<float> 2000,
-                        ResidualStopCriterion<float> 1e-14,
-                        FailureStopCriterion<float>(),
-                        DivergenceStopCriterion<float>()
-                    )
-
-                try
-                    BiCgStab().Solve(matrix, DenseVector.OfArray right, answer, monitor, MILU0Preconditioner false)
-                with :? NumericalBreakdownException ->
-                    // The residual is gone, as a rule; the answer so far stands.
-                    ()
-
-                answer.ToArray()
+                krylov (SparseMatrix.OfIndexed(count, count, entries)) right guess
 
         if Array.forall Double.IsFinite found then found else guess
 

@@ -243,7 +243,9 @@ module internal TransientSystem =
                 owner[row] <- i
 
         let tied = Array.init owner.Length (fun row -> ties row owner[row])
-        let struct (w, _) = iterate options system chosen (fun _ -> 1.0) (fun row -> tied[row]) step
+        let struct (longest, _) = iterate options system chosen (fun _ -> 1.0) (fun row -> tied[row]) step
+        // The expected way out along the policy's own rows.
+        let own = solvePolicy system chosen (fun _ -> 1.0) longest
 
         // Does the candidate move down under every row, or up under the policy's?
         let isUpper (candidate: float[]) =
@@ -260,24 +262,26 @@ module internal TransientSystem =
                     sum - slack >= candidate[i])
                 (seq { 0 .. system.Count - 1 })
 
-        // w - P w >= 1/2 along the policy proves that it leaves: without it nothing is bounded from below.
+        // own - P own >= 1/2 along the policy proves that it leaves: without it nothing is bounded from below.
         let leaves =
             Seq.forall
                 (fun i ->
-                    let struct (sum, slack) = evaluate system false w chosen[i]
-                    w[i] > 0.0 && w[i] - sum - slack >= 0.5)
+                    let struct (sum, slack) = evaluate system false own chosen[i]
+                    own[i] > 0.0 && own[i] - sum - slack >= 0.5)
                 (seq { 0 .. system.Count - 1 })
 
         let shifts = Seq.init 60 (fun k -> Bound.unitRoundoff * (1.0 + scale) * Math.Pow(2.0, float k))
-        let search accept sign = shifts |> Seq.map (fun e -> Array.map2 (fun xi wi -> xi + sign * e * wi) x w) |> Seq.tryFind accept
+
+        let search accept sign steps =
+            shifts |> Seq.map (fun e -> Array.map2 (fun xi wi -> xi + sign * e * wi) x steps) |> Seq.tryFind accept
 
         let lower =
-            (if leaves then search isLower -1.0 else None)
+            (if leaves then search isLower -1.0 own else None)
             |> Option.map (Array.map (fun l -> Math.Max(l, lowerStart)))
             |> Option.defaultWith (fun () -> Array.create system.Count lowerStart)
 
         let upper =
-            search isUpper 1.0
+            search isUpper 1.0 longest
             |> Option.map (Array.map (fun u -> Math.Min(u, upperStart)))
             |> Option.defaultWith (fun () -> Array.create system.Count upperStart)
 
