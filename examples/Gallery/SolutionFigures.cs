@@ -6,9 +6,13 @@ namespace ValueFlow.Gallery;
 internal static class SolutionFigures
 {
     /// <summary>Values (a map with arrows for grids) and convergence.</summary>
-    public static IEnumerable<Figure> Of(Solution solution)
+    public static IEnumerable<Figure> Of(DecisionProblem problem, Solution solution)
     {
-        yield return solution.Model.Grid is { } grid && solution.Policy.Count > 0 ? Map(solution, grid) : Profile(solution);
+        string unit =
+            problem.Objective == Objective.Reaching ? $"probability of reaching '{problem.Label}'"
+            : problem.Objective == Objective.Discounted ? "value (discounted units of reward)"
+            : "value (units of reward)";
+        yield return solution.Model.Grid is { } grid && solution.Policy.Count > 0 ? Map(solution, grid, unit) : Profile(solution, unit);
         if (solution.History.Count > 1)
         {
             yield return Convergence(solution);
@@ -17,7 +21,7 @@ internal static class SolutionFigures
 
     private static Series Curve(string name, IEnumerable<double> x, IEnumerable<double> y) => new(name, [.. x], [.. y], [], []);
 
-    private static MapFigure Map(Solution solution, GridMap grid)
+    private static MapFigure Map(Solution solution, GridMap grid, string unit)
     {
         double[] values = Enumerable.Repeat(double.NaN, grid.Rows * grid.Columns).ToArray();
         var arrows = new (int, int)[values.Length];
@@ -31,7 +35,7 @@ internal static class SolutionFigures
             }
         }
 
-        return new MapFigure("Values and decisions", "value", grid.Rows, grid.Columns, values, arrows, [.. grid.Marks]);
+        return new MapFigure("Values and decisions", unit, grid.Rows, grid.Columns, values, arrows, [.. grid.Marks]);
     }
 
     // Files know no directions, but names of actions often say them.
@@ -45,13 +49,13 @@ internal static class SolutionFigures
             _ => (0, 0),
         };
 
-    private static LineFigure Profile(Solution solution)
+    private static LineFigure Profile(Solution solution, string unit)
     {
         double[] states = [.. Enumerable.Range(0, solution.Model.StateCount).Select(s => (double)s)];
         Series series = double.IsFinite(solution.ErrorBound)
-            ? new("value, with its certified bounds", states, [.. solution.Values], [.. solution.Lower], [.. solution.Upper])
+            ? new("value, in its certified bounds", states, [.. solution.Values], [.. solution.Lower], [.. solution.Upper])
             : Curve("value (estimate)", states, solution.Values);
-        return new LineFigure("Values", "state (number)", "value", [series], false);
+        return new LineFigure("Values", "state (number)", unit, [series], false);
     }
 
     private static LineFigure Convergence(Solution solution)
