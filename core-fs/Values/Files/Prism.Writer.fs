@@ -111,6 +111,7 @@ module PrismWriter =
 
                 if deadlocks.Length > 0 then
                     "deadlock", deadlocks
+
                 for entry in model.labels do
                     if entry.Key <> "init" && entry.Key <> "deadlock" then
                         entry.Key, entry.Value

@@ -45,17 +45,14 @@ module PrismReader =
                 let states, count = numbers[0], numbers[numbers.Length - 1]
 
                 headerLine <- reader.Number
+                let headerText = numbers |> Array.map string |> String.concat " "
 
                 if states = 0 then
                     refuse findings reader.Number "at least one state" "0"
 
                 // Before anything is made as large as the header says.
                 if numbers |> Array.pairwise |> Array.exists (fun (fewer, more) -> fewer > more) then
-                    refuse
-                        findings
-                        reader.Number
-                        "a choice for each state, and a transition for each choice"
-                        (numbers |> Array.map string |> String.concat " ")
+                    refuse findings reader.Number "a choice for each state, and a transition for each choice" headerText
 
                 builder <- ModelBuilder states
                 builder.ErrorLimit <- limit
@@ -69,6 +66,10 @@ module PrismReader =
                     let text = nonNull line
                     let fields = Field.split text
                     found <- found + 1
+
+                    // A number where a DTMC has a name: the first line tells that the header lacks its choices.
+                    if found = 1 && not isMdp && fields.Length >= 4 && (Field.tryInterval fields[3]).IsSome then
+                        refuse findings headerLine "a header 'states choices transitions' before lines that have choices" headerText
 
                     if fields.Length < least || fields.Length > least + 1 then
                         expect findings reader.Number $"'{shape}'" text
