@@ -10,19 +10,28 @@ module Accelerated =
 
     /// Anderson 1965, "Iterative procedures for nonlinear integral equations" (type II, in the form of Walker and Ni 2011):
     /// x(k+1) = T x(k) - sum over j of c(j) (T x(j+1) - T x(j)), with c the least-squares weights of the last residual on the
-    /// differences of the last <c>memory</c> residuals. A step whose residual grew is taken back to plain iteration, so that
-    /// a contraction always converges.
+    /// differences of the last <c>memory</c> residuals. A step that shortens the residual by less than the claimed modulus (by nothing, without a
+    /// claim) is taken back, to where plain iteration would have gone: so a contraction converges, at no less than half the pace of plain
+    /// iteration. Zhang, O'Donoghue and Boyd 2020, "Globally convergent type-I Anderson acceleration", safeguard in the same way.
     let anderson (memory: int) (options: RunOptions) (operator: Operator<'x>) (start: 'x) : FixedPointResult<'x> =
         if memory < 1 then
             invalidArg (nameof memory) $"memory must be at least 1 but is {memory}"
 
         let space = operator.Space
+        let struct (metric, _, _, _) = FixedPoint.certify operator
+
+        let modulus =
+            Operator.tryClaim metric.Key operator
+            |> ValueOption.map (fun claim -> Math.Min(1.0, claim.Modulus))
+            |> ValueOption.defaultValue 1.0
+
         // Differences of images and of residuals, newest last.
         let images = System.Collections.Generic.Queue<'x>()
         let gaps = System.Collections.Generic.Queue<'x>()
         let mutable lastImage = ValueNone
         let mutable lastGap = ValueNone
         let mutable lastLength = Double.PositiveInfinity
+        let mutable extrapolated = false
 
         let free (point: 'x voption) = point |> ValueOption.iter space.Release
 
@@ -81,29 +90,31 @@ module Accelerated =
 
         let step =
             FixedPoint.Step(fun _ point image ->
-                let gap = space.Combine 1.0 image -1.0 point
-                let length = sqrt (space.Inner gap gap)
+                let length = metric.Distance point image
 
-                if length > lastLength then
+                if extrapolated && length > modulus * lastLength then
+                    let plain = space.Copy lastImage.Value
                     forget ()
-
-                lastLength <- length
-                remember image gap
-
-                if images.Count = 0 then
-                    space.Copy image
+                    extrapolated <- false
+                    plain
                 else
-                    let next = extrapolate image gap
+                    let gap = space.Combine 1.0 image -1.0 point
+                    lastLength <- length
+                    remember image gap
+                    let next = if images.Count = 0 then space.Copy image else extrapolate image gap
+                    extrapolated <- images.Count > 0
 
                     match space.NotFinite next with
                     | ValueNone -> next
                     | ValueSome _ ->
                         space.Release next
                         forget ()
+                        extrapolated <- false
                         space.Copy image)
 
         try
-            FixedPoint.run options operator start false step
+            // A step that is taken back costs an application.
+            FixedPoint.run options operator start 2.0 step
         finally
             forget ()
 
@@ -116,4 +127,4 @@ module Accelerated =
                 let anchor = 1.0 / float (iteration + 1)
                 operator.Space.Combine anchor start (1.0 - anchor) image)
 
-        FixedPoint.run options operator start false step
+        FixedPoint.run options operator start Double.PositiveInfinity step

@@ -32,8 +32,9 @@ module FixedPoint =
     /// It returns a fresh point, and keeps and frees neither argument.
     type internal Step<'x> = delegate of iteration: int * point: 'x * image: 'x -> 'x
 
-    // The one loop. Every runner is a choice of the next point; the bound is that of the last image.
-    let internal run (options: RunOptions) (operator: Operator<'x>) (start: 'x) (contracting: bool) (step: Step<'x>) =
+    // The one loop. Every runner is a choice of the next point; the bound is that of the last image. The pace says how many applications of a
+    // contraction the runner may need to shorten the residual by the modulus: one if it is plain iteration, infinitely many if nothing is known.
+    let internal run (options: RunOptions) (operator: Operator<'x>) (start: 'x) (pace: float) (step: Step<'x>) =
         RunOptions.require options
         let struct (metric, certificate, bound, floor) = certify operator
         let modulus = operator |> Operator.tryClaim metric.Key |> ValueOption.map _.Modulus |> ValueOption.defaultValue 1.0
@@ -42,10 +43,11 @@ module FixedPoint =
         let mutable result = ValueNone
         let mutable applications = 0
         let mutable previous = Double.PositiveInfinity
-        // One and a half times the steps within which a contraction halves its residual: if it has not, only rounding is left.
+        let contracting = pace = 1.0
+        // One and a half times the steps within which the runner halves its residual: if it has not, only rounding is left.
         let patience =
-            if modulus < 1.0 then
-                int (Math.Min(1e6, ceil (1.5 * log 0.5 / log modulus))) + 2
+            if modulus < 1.0 && Double.IsFinite pace then
+                int (Math.Min(1e8, ceil (1.5 * pace * log 0.5 / log modulus))) + 2
             else
                 Int32.MaxValue
 
@@ -116,4 +118,4 @@ module FixedPoint =
 
     /// x(k+1) = T x(k). Picard 1890; the bound is that of Banach 1922, in the best metric that the operator claims.
     let picard (options: RunOptions) (operator: Operator<'x>) (start: 'x) : FixedPointResult<'x> =
-        run options operator start true (Step(fun _ _ image -> operator.Space.Copy image))
+        run options operator start 1.0 (Step(fun _ _ image -> operator.Space.Copy image))

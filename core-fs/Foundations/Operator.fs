@@ -118,14 +118,20 @@ module Operator =
         else
             ValueNone
 
-    /// outer . inner: x is sent to outer(inner x). Moduli and translation factors multiply; in each metric that both claim in.
+    // a b, rounded up: a modulus is never understated, and an exact product stays as it is.
+    let private productAbove a b =
+        let rounded = a * b
+        if Math.FusedMultiplyAdd(a, b, -rounded) > 0.0 then Math.BitIncrement rounded else rounded
+
+    /// outer . inner: x is sent to outer(inner x). Moduli multiply, in each metric that both claim in; so do
+    /// translation factors, where the outer operator keeps the order or the inner one passes the same share of a constant on everywhere.
     let compose (outer: Operator<'x>) (inner: Operator<'x>) : Operator<'x> =
         let product (claims: Claim<'x> list) =
             let o, i = claims[0], claims[1]
 
             ValueSome
                 { o with
-                    Modulus = o.Modulus * i.Modulus
+                    Modulus = productAbove o.Modulus i.Modulus
                     Source = cite [ o.Source; i.Source ]
                     // d(fl S fl T x, S T x) <= rounding_S(fl T x) + L_S * rounding_T(x)
                     Rounding =
@@ -143,7 +149,9 @@ module Operator =
             Monotone = outer.Monotone && inner.Monotone
             Translation =
                 match outer.Translation, inner.Translation with
-                | ValueSome(struct (a, b)), ValueSome(struct (c, d)) when a >= 0.0 && c >= 0.0 -> ValueSome(struct (a * c, b * d))
+                // What the inner one adds to x need not be a constant: then only the order tells what the outer one makes of it.
+                | ValueSome(struct (a, b)), ValueSome(struct (c, d)) when a >= 0.0 && c >= 0.0 && (outer.Monotone || c = d) ->
+                    ValueSome(struct (a * c, productAbove b d))
                 | _ -> ValueNone
             Apply =
                 fun x ->

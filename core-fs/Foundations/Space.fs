@@ -77,7 +77,7 @@ module Space =
 
         {
             Copy = fun x -> x.clone ()
-            Combine = fun a x b y -> Lifetime.keep (fun () -> (Elementwise.times a x).add(Elementwise.times b y))
+            Combine = fun a x b y -> Lifetime.keep (fun () -> Elementwise.sum (Elementwise.times a x) (Elementwise.times b y))
             Inner = fun x y -> number (fun () -> (x.mul y).sum())
             NotFinite =
                 fun x ->

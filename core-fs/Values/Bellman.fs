@@ -26,6 +26,9 @@ type Bellman private (kernel: Kernel, state: StateSummary, action: ActionSummary
         let magnitude = kernel.Magnitude values
         Bound.above (state.Rounding(kernel, magnitude) + action.Rounding(kernel.MostActions, magnitude))
 
+    // A summary without a rounding bound certifies nothing.
+    let rounds = Double.IsFinite(rounding [||])
+
     let name = $"Bellman[{state.Name}, {action.Name}, {kernel.Discount}]"
 
     let operator =
@@ -35,7 +38,12 @@ type Bellman private (kernel: Kernel, state: StateSummary, action: ActionSummary
             Claims =
                 [
                     if contracts then
-                        { Metric = Metric.sup; Modulus = largestFactor; Rounding = ValueSome rounding; Source = source }
+                        {
+                            Metric = Metric.sup
+                            Modulus = largestFactor
+                            Rounding = (if rounds then ValueSome rounding else ValueNone)
+                            Source = source
+                        }
                 ]
             Monotone = state.Claim.Monotone && action.Claim.Monotone
             Translation =
@@ -58,6 +66,11 @@ type Bellman private (kernel: Kernel, state: StateSummary, action: ActionSummary
 
     /// The operator of a model, a discount in [0, 1) and two summaries. An ArgumentException says what a summary misses in the model.
     static member Create(model: Model, discount: float, state: StateSummary, action: ActionSummary) : Bellman =
+        Bellman.On(Kernel(model, discount), state, action)
+
+    static member private On(kernel: Kernel, state: StateSummary, action: ActionSummary) : Bellman =
+        let model = kernel.Model
+
         let require name (missing: string voption) =
             match missing with
             | ValueSome expectation -> invalidArg name $"the summary '{name}' needs a model with {expectation}"
@@ -65,7 +78,7 @@ type Bellman private (kernel: Kernel, state: StateSummary, action: ActionSummary
 
         require (nameof state) (state.Misses model)
         require (nameof action) (action.Misses model)
-        Bellman(Kernel(model, discount), state, action)
+        Bellman(kernel, state, action)
 
     /// The optimality operator (T V)(s) = max over a of sum over s' P (r + gamma V(s')): Bellman 1957.
     static member Optimality(model: Model, discount: float) : Bellman =
@@ -76,7 +89,7 @@ type Bellman private (kernel: Kernel, state: StateSummary, action: ActionSummary
         Bellman.Create(model, discount, Expectation(), PolicyMean policy)
 
     /// The same operator with another action summary.
-    member _.With(other: ActionSummary) : Bellman = Bellman.Create(kernel.Model, kernel.Discount, state, other)
+    member _.With(other: ActionSummary) : Bellman = Bellman.On(kernel, state, other)
     /// The model with the discount.
     member _.Kernel = kernel
     /// The state summary.

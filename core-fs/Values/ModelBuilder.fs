@@ -252,6 +252,15 @@ type ModelBuilder(stateCount: int) =
                 if lowerSum > 1.0 + 1e-6 || upperSum < 1.0 - 1e-6 then
                     reportBetween (ModelFault.NoLawInIntervals(lowerSum, upperSum)) state action place until
                 else
+                    // Bounds that leave out every law by rounding are widened until they hold one.
+                    if lowerSum > 1.0 then
+                        for i in start .. k - 1 do
+                            lower[i] <- lower[i] / lowerSum
+                    elif upperSum < 1.0 then
+                        for i in start .. k - 1 do
+                            upper[i] <- upper[i] / upperSum
+
+                    normalisation <- Math.Max(normalisation, Math.Max(lowerSum - 1.0, 1.0 - upperSum))
                     // A law within the bounds: the same share of every interval.
                     let share = if upperSum > lowerSum then Math.Clamp((1.0 - lowerSum) / (upperSum - lowerSum), 0.0, 1.0) else 0.0
 

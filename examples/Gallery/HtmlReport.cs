@@ -49,6 +49,15 @@ internal sealed class HtmlReport(string title)
             .Range(0, (int)table.Rows.Count)
             .Select(row => table.Columns.Select(column => column[row] is double x ? x.ToString("G6") : column[row]?.ToString() ?? "").ToArray());
 
+    /// <summary>Refuses a folder for reports that is a file, before the work is done.</summary>
+    public static void RequireFolder(string folder)
+    {
+        if (string.IsNullOrWhiteSpace(folder) || File.Exists(folder))
+        {
+            throw new UsageException($"--out: expected a folder, found {(string.IsNullOrWhiteSpace(folder) ? "nothing" : $"the file '{folder}'")}.");
+        }
+    }
+
     public void Write(string path) =>
         AtomicFile.writeText(
             path,

@@ -29,6 +29,29 @@ internal static class Pictures
         return plot;
     }
 
+    // A range that can be told apart on an axis: values that differ by rounding alone are one value.
+    private static (double Low, double High) Distinct(IEnumerable<double> values)
+    {
+        double[] finite = [.. values.Where(double.IsFinite)];
+        if (finite.Length == 0)
+        {
+            return (-1, 1);
+        }
+
+        double low = finite.Min();
+        double high = finite.Max();
+        double least = 1e-6 * Math.Max(1e-3, Math.Max(Math.Abs(low), Math.Abs(high)));
+        return high - low >= least ? (low, high) : (low - (1e4 * least), high + (1e4 * least));
+    }
+
+    // Whole numbers at round distances, at most twenty of them.
+    private static ScottPlot.TickGenerators.NumericManual Whole(int count, Func<int, double> place)
+    {
+        int distance = new[] { 1, 2, 5, 10, 20, 50, 100, 200, 500 }.First(step => count <= 20 * step || step == 500);
+        int[] shown = [.. Enumerable.Range(0, count).Where(i => i % distance == 0)];
+        return new([.. shown.Select(place)], [.. shown.Select(i => i.ToString())]);
+    }
+
     private static byte[] Lines(LineFigure figure)
     {
         var plot = Prepared(figure.Title);
@@ -70,9 +93,22 @@ internal static class Pictures
             };
         }
 
+        if (figure.XLabel.EndsWith("(number)", StringComparison.Ordinal) || figure.XLabel.EndsWith("(count)", StringComparison.Ordinal))
+        {
+            plot.Axes.Bottom.TickGenerator = new ScottPlot.TickGenerators.NumericAutomatic { IntegerTicksOnly = true };
+        }
+
         plot.Legend.FontSize = 14;
         plot.ShowLegend(Edge.Bottom);
         plot.Axes.Margins(0.04, 0.1);
+        // Room for half of the last number.
+        plot.Axes.Right.MinimumSize = 32;
+        if (!figure.Logarithmic)
+        {
+            var (low, high) = Distinct(figure.Series.SelectMany(series => series.Y.Concat(series.Low).Concat(series.High)));
+            plot.Axes.SetLimitsY(low - (0.1 * (high - low)), high + (0.1 * (high - low)));
+        }
+
         return plot.GetImageBytes(Width, 500, ImageFormat.Png);
     }
 
@@ -88,12 +124,19 @@ internal static class Pictures
         var heat = plot.Add.Heatmap(cells);
         heat.Colormap = new ScottPlot.Colormaps.Viridis();
         heat.NaNCellColor = Colors.LightGray;
+        var (low, high) = Distinct(figure.Values);
+        heat.ManualRange = new ScottPlot.Range(low, high);
         var bar = plot.Add.ColorBar(heat);
         bar.Label = figure.Unit;
         bar.LabelStyle.FontSize = 14;
+        // Wide enough for the longest number beside its label.
+        bar.MinimumSize = 112;
+        bar.MaximumSize = 112;
 
-        var finite = figure.Values.Where(double.IsFinite).DefaultIfEmpty(0).ToArray();
-        double middle = 0.5 * (finite.Min() + finite.Max());
+        double middle = low + (0.499 * (high - low));
+        float cell = 560f / Math.Max(figure.Columns, figure.Rows);
+        bool hasText = cell >= 34;
+        bool hasArrows = cell >= 13;
         // One size of text that fits a cell.
         float size = Math.Clamp(560f / figure.Columns / 4f, 9f, 17f);
         for (int i = 0; i < figure.Values.Length; i++)
@@ -102,9 +145,10 @@ internal static class Pictures
             double y = figure.Rows - 1 - (i / figure.Columns);
             var ink = double.IsFinite(figure.Values[i]) && figure.Values[i] < middle ? Colors.White : Colors.Black;
             var (right, down) = figure.Arrows[i];
-            if (right != 0 || down != 0)
+            if (hasArrows && (right != 0 || down != 0))
             {
-                var arrow = plot.Add.Arrow(x - (0.2 * right), y - 0.1 + (0.17 * down), x + (0.2 * right), y - 0.1 - (0.17 * down));
+                double centre = hasText ? y - 0.1 : y;
+                var arrow = plot.Add.Arrow(x - (0.2 * right), centre + (0.17 * down), x + (0.2 * right), centre - (0.17 * down));
                 arrow.ArrowFillColor = ink;
                 arrow.ArrowLineColor = ink;
                 arrow.ArrowLineWidth = 0;
@@ -114,7 +158,7 @@ internal static class Pictures
                 arrow.ArrowheadAxisLength = size * 0.7f;
             }
 
-            if (figure.Marks[i] != ' ')
+            if (hasArrows && figure.Marks[i] != ' ')
             {
                 var mark = plot.Add.Text(figure.Marks[i].ToString(), x - 0.42, y + 0.44);
                 mark.LabelFontColor = ink;
@@ -123,7 +167,7 @@ internal static class Pictures
                 mark.LabelAlignment = Alignment.UpperLeft;
             }
 
-            if (double.IsFinite(figure.Values[i]))
+            if (hasText && double.IsFinite(figure.Values[i]))
             {
                 var value = plot.Add.Text(Short(figure.Values[i]), x + 0.46, y + 0.44);
                 value.LabelFontColor = ink;
@@ -132,20 +176,15 @@ internal static class Pictures
             }
         }
 
-        plot.Axes.Left.TickGenerator = new ScottPlot.TickGenerators.NumericManual(
-            [.. Enumerable.Range(0, figure.Rows).Select(row => (double)(figure.Rows - 1 - row))],
-            [.. Enumerable.Range(0, figure.Rows).Select(row => row.ToString())]
-        );
-        plot.Axes.Bottom.TickGenerator = new ScottPlot.TickGenerators.NumericManual(
-            [.. Enumerable.Range(0, figure.Columns).Select(column => (double)column)],
-            [.. Enumerable.Range(0, figure.Columns).Select(column => column.ToString())]
-        );
+        plot.Axes.Left.TickGenerator = Whole(figure.Rows, row => figure.Rows - 1 - row);
+        plot.Axes.Bottom.TickGenerator = Whole(figure.Columns, column => column);
         string[] legend =
         [
             .. figure.Marks.Distinct().Where(mark => Meaning(mark) is not null).Select(mark => $"{mark} {Meaning(mark)}"),
-            .. figure.Arrows.Any(arrow => arrow != (0, 0)) ? ["arrow: decision"] : Array.Empty<string>(),
+            .. hasArrows && figure.Arrows.Any(arrow => arrow != (0, 0)) ? ["arrow: decision"] : Array.Empty<string>(),
+            "colour: value",
         ];
-        plot.XLabel(legend.Length == 0 ? "column" : $"column\n{string.Join("   ", legend)}");
+        plot.XLabel($"column\n{string.Join("   ", legend)}");
         plot.YLabel("row");
         plot.HideGrid();
         plot.Axes.SetLimits(-0.5, figure.Columns - 0.5, -0.5, figure.Rows - 0.5);
@@ -153,8 +192,16 @@ internal static class Pictures
         return plot.GetImageBytes(Width, height, ImageFormat.Png);
     }
 
+    // Three digits at most; what is not nothing does not look like it.
     private static string Short(double value) =>
-        Math.Abs(value) >= 1000 ? value.ToString("0.#e0") : Math.Abs(value) >= 10 ? value.ToString("0.0") : value.ToString("0.00");
+        Math.Abs(value) switch
+        {
+            < 1e-9 => "0",
+            < 0.01 => value.ToString("0.#e0"),
+            < 10 => value.ToString("0.00"),
+            < 1000 => value.ToString("0.0"),
+            _ => value.ToString("0.#e0"),
+        };
 
     private static string? Meaning(char mark) =>
         mark switch

@@ -56,7 +56,8 @@ public static class Program
         }
         catch (Exception problem) when (problem is ArgumentException or InvalidOperationException or IOException or UnauthorizedAccessException)
         {
-            return terminal.Refuse(problem.Message.Replace(" (Parameter '", " ('").Replace("')", "')"));
+            // The name of the argument means something to programmers only.
+            return terminal.Refuse(problem is ArgumentException { ParamName: string name } ? problem.Message.Replace($" (Parameter '{name}')", "") : problem.Message);
         }
     }
 }

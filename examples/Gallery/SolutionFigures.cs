@@ -5,10 +5,17 @@ namespace ValueFlow.Gallery;
 /// <summary>The pictures of a solution: values, convergence, and the policy in play.</summary>
 internal static class SolutionFigures
 {
+    // More points than this are not told apart on a picture, and cost minutes.
+    private const int MostPoints = 1000;
+
     /// <summary>Values (a map with arrows for grids) and convergence.</summary>
-    public static IEnumerable<Figure> Of(Solution solution)
+    public static IEnumerable<Figure> Of(DecisionProblem problem, Solution solution)
     {
-        yield return solution.Model.Grid is { } grid && solution.Policy.Count > 0 ? Map(solution, grid) : Profile(solution);
+        string unit =
+            problem.Objective == Objective.Reaching ? $"probability of reaching '{problem.Label}'"
+            : problem.Objective == Objective.Discounted ? "value (discounted units of reward)"
+            : "value (units of reward)";
+        yield return solution.Model.Grid is { } grid && solution.Policy.Count > 0 ? Map(solution, grid, unit) : Profile(solution, unit);
         if (solution.History.Count > 1)
         {
             yield return Convergence(solution);
@@ -17,7 +24,7 @@ internal static class SolutionFigures
 
     private static Series Curve(string name, IEnumerable<double> x, IEnumerable<double> y) => new(name, [.. x], [.. y], [], []);
 
-    private static MapFigure Map(Solution solution, GridMap grid)
+    private static MapFigure Map(Solution solution, GridMap grid, string unit)
     {
         double[] values = Enumerable.Repeat(double.NaN, grid.Rows * grid.Columns).ToArray();
         var arrows = new (int, int)[values.Length];
@@ -31,7 +38,7 @@ internal static class SolutionFigures
             }
         }
 
-        return new MapFigure("Values and decisions", "value", grid.Rows, grid.Columns, values, arrows, [.. grid.Marks]);
+        return new MapFigure(arrows.Any(arrow => arrow != (0, 0)) ? "Values and decisions" : "Values", unit, grid.Rows, grid.Columns, values, arrows, [.. grid.Marks]);
     }
 
     // Files know no directions, but names of actions often say them.
@@ -45,13 +52,24 @@ internal static class SolutionFigures
             _ => (0, 0),
         };
 
-    private static LineFigure Profile(Solution solution)
+    private static LineFigure Profile(Solution solution, string unit)
     {
+        int count = solution.Model.StateCount;
+        if (count > MostPoints)
+        {
+            // Neighbours together: their mean, and the range from the least to the largest.
+            int together = (count + MostPoints - 1) / MostPoints;
+            double[][] groups = [.. solution.Values.Chunk(together)];
+            double[] middles = [.. groups.Select((group, i) => (i * (double)together) + (0.5 * (group.Length - 1)))];
+            Series thinned = new($"mean of {together} neighbouring states, and their range", middles, [.. groups.Select(g => g.Average())], [.. groups.Select(g => g.Min())], [.. groups.Select(g => g.Max())]);
+            return new LineFigure("Values", "state (number)", unit, [thinned], false);
+        }
+
         double[] states = [.. Enumerable.Range(0, solution.Model.StateCount).Select(s => (double)s)];
         Series series = double.IsFinite(solution.ErrorBound)
-            ? new("value, with its certified bounds", states, [.. solution.Values], [.. solution.Lower], [.. solution.Upper])
+            ? new("value, in its certified bounds", states, [.. solution.Values], [.. solution.Lower], [.. solution.Upper])
             : Curve("value (estimate)", states, solution.Values);
-        return new LineFigure("Values", "state (number)", "value", [series], false);
+        return new LineFigure("Values", "state (number)", unit, [series], false);
     }
 
     private static LineFigure Convergence(Solution solution)
@@ -80,8 +98,8 @@ internal static class SolutionFigures
         }
 
         const int episodes = 5000;
-        // Long enough for what is cut off to weigh less than a thousandth.
-        int steps = problem.Objective == Objective.Discounted && problem.Discount > 0 ? (int)Math.Min(10_000, Math.Ceiling(Math.Log(1e-3) / Math.Log(problem.Discount)) + 1) : 2_000;
+        // Long enough for what is cut off to weigh less than a millionth.
+        int steps = problem.Objective == Objective.Discounted && problem.Discount > 0 ? (int)Math.Min(10_000, Math.Ceiling(Math.Log(1e-6) / Math.Log(problem.Discount)) + 1) : 2_000;
         var result = model.Simulate(
             solution.Policy,
             new() { Episodes = episodes, MaximumSteps = steps, Discount = problem.Discount, Start = start, Cancellation = cancellation }
@@ -109,7 +127,7 @@ internal static class SolutionFigures
         }
 
         double predicted = solution.Values[start];
-        string what = reach ? "share of episodes that reach the label" : problem.Objective == Objective.Discounted ? "discounted return (units of reward)" : "return (units of reward)";
+        string what = reach ? $"share of episodes that reach '{problem.Label}'" : problem.Objective == Objective.Discounted ? "discounted return (units of reward)" : "return (units of reward)";
         bool nominal = problem.Risk is null && problem.Robustness is null;
         LineFigure figure = new(
             "The policy in play",

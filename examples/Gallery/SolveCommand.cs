@@ -21,7 +21,7 @@ internal static class SolveCommand
             DefaultValueFactory = _ => "discounted",
         };
         Option<string> direction = new("--direction") { Description = "max, or min: then values are costs.", DefaultValueFactory = _ => "max" };
-        Option<double?> discount = new("--discount") { Description = "The discount, in [0, 1). Needed by the discounted objective, refused by the others." };
+        Option<double?> discount = new("--discount") { Description = "The discount, in [0, 1). Needed by the discounted objective, refused by the others.", CustomParser = Parsed };
         Option<string?> risk = new("--risk")
         {
             Description = "Attitude to risk at every step: cvar:A is the mean of the worst share A of outcomes; entropic:B is -(1/B) log E exp(-B x). When minimising, large outcomes are the bad ones. Without it: the expectation.",
@@ -31,14 +31,13 @@ internal static class SolveCommand
             Description = "Guard against the worst law at every step: tv:E over all states within total variation E (half the L1 distance; a state outside the nominal successors earns the row's mean reward); "
                 + "tv:E:support within the nominal successors; interval within the model's intervals, or on a log within simultaneous bounds at --confidence.",
         };
-        Option<double?> confidence = new("--confidence") { Description = "Confidence of the intervals of a log, all at once, in (0, 1); 0.95 by default." };
+        Option<double?> confidence = new("--confidence") { Description = "Confidence of the intervals of a log, all at once, in (0, 1); 0.95 by default.", CustomParser = Parsed };
         Option<string?> reward = new("--reward") { Description = "Name of the reward structure; needed if the file has several." };
-        Option<string> method = new("--method")
+        Option<string?> method = new("--method")
         {
-            Description = "For the discounted objective: value-iteration, gauss-seidel, policy-iteration or modified-policy-iteration[:M] (M backups, 20 by default).",
-            DefaultValueFactory = _ => "value-iteration",
+            Description = "For the discounted objective: value-iteration (the default), gauss-seidel, policy-iteration or modified-policy-iteration[:M] (M backups, 20 by default). Refused by the others, which enclose the answer.",
         };
-        Option<double> tolerance = new("--tolerance") { Description = "Certified error at which to stop.", DefaultValueFactory = _ => 1e-8 };
+        Option<double?> tolerance = new("--tolerance") { Description = "Certified error at which to stop.", DefaultValueFactory = _ => 1e-8, CustomParser = Parsed };
         Option<string> folder = new("--out")
         {
             Description = "Folder for value.csv, policy.csv and report.html; made if need be.",
@@ -63,8 +62,8 @@ internal static class SolveCommand
                     parsed.GetValue(robust),
                     parsed.GetValue(confidence),
                     parsed.GetValue(reward),
-                    parsed.GetValue(method)!,
-                    parsed.GetValue(tolerance)
+                    parsed.GetValue(method),
+                    parsed.GetValue(tolerance)!.Value
                 ),
                 parsed.GetValue(folder)!,
                 parsed.GetValue(quiet),
@@ -75,10 +74,30 @@ internal static class SolveCommand
         return command;
     }
 
+    // The default conversion would read 0,001 as one: no group separators here.
+    private static double? Parsed(System.CommandLine.Parsing.ArgumentResult result)
+    {
+        string word = result.Tokens[0].Value;
+        double? number = SolveRequest.Number(word);
+        if (number is null)
+        {
+            result.AddError($"{((System.CommandLine.Parsing.OptionResult)result.Parent!).Option.Name}: expected a number like 0.95, found '{word}'.");
+        }
+
+        return number;
+    }
+
     private static int Solve(Terminal terminal, SolveRequest request, string folder, bool quiet, bool json, CancellationToken cancellation)
     {
         terminal.IsQuiet = quiet || json;
-        var problem = request.Pose(cancellation);
+        request.Check();
+        HtmlReport.RequireFolder(folder);
+        DecisionProblem problem;
+        using (terminal.Waiting($"reading {Path.GetFileName(request.File)}"))
+        {
+            problem = request.Pose(cancellation);
+        }
+
         var tick = terminal.Ticker();
         SolveOptions options = new()
         {
@@ -99,7 +118,11 @@ internal static class SolveCommand
             Print(terminal, request, solution);
         }
 
-        Write(folder, request, problem, solution, cancelled ? CancellationToken.None : cancellation);
+        using (terminal.Waiting("writing the report"))
+        {
+            Write(folder, request, problem, solution, cancelled ? CancellationToken.None : cancellation);
+        }
+
         terminal.Say($"Written: value.csv{(cancelled ? "" : ", policy.csv")} and report.html in [bold]{Spectre.Console.Markup.Escape(folder)}[/].");
         return cancelled ? 130 : 0;
     }
@@ -113,6 +136,8 @@ internal static class SolveCommand
         solution.Model.InitialStates.Count > 0 ? [.. solution.Model.InitialStates.Take(10)] : [.. Enumerable.Range(0, Math.Min(5, solution.Model.StateCount))];
 
     private static string Number(double x) => x.ToString("R", System.Globalization.CultureInfo.InvariantCulture);
+
+    private static string Count(int count, string noun) => count == 1 ? $"1 {noun}" : $"{count} {noun}s";
 
     private static string Describe(SolveRequest request) =>
         string.Join(
@@ -131,7 +156,7 @@ internal static class SolveCommand
     {
         var model = solution.Model;
         terminal.Heading($"{Path.GetFileName(request.File)}: {Describe(request)}");
-        terminal.Say($"{model.StateCount} states, {model.ActionCount} actions, {model.TransitionCount} transitions{(model.HasIntervals ? " with intervals" : "")}");
+        terminal.Say($"{Count(model.StateCount, "state")}, {Count(model.ActionCount, "action")}, {Count(model.TransitionCount, "transition")}{(model.HasIntervals ? " with intervals" : "")}");
         foreach (string warning in model.Warnings)
         {
             terminal.Say($"[yellow]warning:[/] {Spectre.Console.Markup.Escape(warning)}");
@@ -205,7 +230,7 @@ internal static class SolveCommand
             })
         );
 
-    private static string Quoted(string field) => field.AsSpan().IndexOfAny(",\"\n") < 0 ? field : $"\"{field.Replace("\"", "\"\"")}\"";
+    private static string Quoted(string field) => field.AsSpan().IndexOfAny(",\"\r\n") < 0 ? field : $"\"{field.Replace("\"", "\"\"")}\"";
 
     private static void Write(string folder, SolveRequest request, DecisionProblem problem, Solution solution, CancellationToken cancellation)
     {
@@ -225,7 +250,7 @@ internal static class SolveCommand
         var first = FirstStates(solution);
         report
             .Paragraph(
-                $"{model.StateCount} states, {model.ActionCount} actions. {solution.Method}, {solution.Sweeps} sweeps, {solution.OutcomeText}. "
+                $"{Count(model.StateCount, "state")}, {Count(model.ActionCount, "action")}. {solution.Method}, {Count(solution.Sweeps, "sweep")}, {solution.OutcomeText}. "
                     + (double.IsFinite(solution.ErrorBound)
                         ? $"No value is further than {solution.ErrorBound:G3} from the exact one ({solution.Certificate}, rounding included); the policy loses at most {solution.PolicyLoss:G3}."
                         : "Nothing is certified: the values are estimates.")
@@ -234,7 +259,7 @@ internal static class SolveCommand
                 ["state", "value", "at least", "at most", "decision"],
                 first.Select(s => new[] { model.StateName(s), $"{solution.Values[s]:G12}", $"{solution.Lower[s]:G12}", $"{solution.Upper[s]:G12}", solution.ActionOf(s) })
             );
-        foreach (var figure in SolutionFigures.Of(solution))
+        foreach (var figure in SolutionFigures.Of(problem, solution))
         {
             report.Heading(figure.Title).Picture(figure.Title, Pictures.Draw(figure));
         }

@@ -12,16 +12,15 @@ internal sealed record SolveRequest(
     string? Robust,
     double? Confidence,
     string? Reward,
-    string Method,
+    string? Method,
     double Tolerance
 )
 {
     private bool IsDiscounted => Objective == "discounted";
 
-    /// <summary>Loads the model and poses the problem; words that mean nothing, or do not go together, are refused.</summary>
+    /// <summary>Loads the model and poses the problem; what does not go together with the file is refused.</summary>
     public DecisionProblem Pose(CancellationToken cancellation)
     {
-        Check();
         bool isLog = Path.GetExtension(File).ToLowerInvariant() is ".csv" or ".parquet";
         bool intervals = Robust == "interval";
         if (Confidence is not null && !(isLog && intervals))
@@ -62,21 +61,26 @@ internal sealed record SolveRequest(
     /// <summary>The method by its word.</summary>
     public ValueFlow.Method ParseMethod()
     {
-        string[] parts = Method.Split(':');
-        return parts switch
+        return Method?.Split(':') switch
         {
-            ["value-iteration"] => ValueFlow.Method.ValueIteration,
+            null or ["value-iteration"] => ValueFlow.Method.ValueIteration,
             ["gauss-seidel"] => ValueFlow.Method.GaussSeidel,
             ["policy-iteration"] => ValueFlow.Method.PolicyIteration,
             ["modified-policy-iteration"] => ValueFlow.Method.ModifiedPolicyIteration(),
-            ["modified-policy-iteration", var count] when int.TryParse(count, out int backups) && backups >= 1 =>
+            ["modified-policy-iteration", var count] when int.TryParse(count, NumberStyles.None, CultureInfo.InvariantCulture, out int backups) && backups >= 1 =>
                 ValueFlow.Method.ModifiedPolicyIteration(backups),
-            _ => throw Unknown("--method", "value-iteration, gauss-seidel, policy-iteration or modified-policy-iteration[:M]", Method),
+            _ => throw Unknown("--method", "value-iteration, gauss-seidel, policy-iteration or modified-policy-iteration[:M]", Method!),
         };
     }
 
-    private void Check()
+    /// <summary>Refuses words that mean nothing, or do not go together, before any file is touched.</summary>
+    public void Check()
     {
+        if (string.IsNullOrWhiteSpace(File))
+        {
+            throw Unknown("FILE", "the path of a .tra, .drn, .csv or .parquet file", File);
+        }
+
         if (!IsDiscounted && Objective != "total-reward" && !(Objective.StartsWith("reach:", StringComparison.Ordinal) && Objective.Length > 6))
         {
             throw Unknown("--objective", "discounted, total-reward or reach:LABEL", Objective);
@@ -122,7 +126,14 @@ internal sealed record SolveRequest(
             throw new UsageException($"--risk and --robust need the discounted objective, but the objective is {Objective}.");
         }
 
+        if (!IsDiscounted && Method is not null)
+        {
+            throw new UsageException($"--method is for the discounted objective, but the objective is {Objective}.");
+        }
+
         ParseMethod();
+        _ = Risk is null ? null : ParseRisk(Risk);
+        _ = Robust is null ? null : ParseRobust(Robust);
     }
 
     private static Risk ParseRisk(string text) =>
@@ -142,7 +153,8 @@ internal sealed record SolveRequest(
             _ => throw Unknown("--robust", "tv:E or tv:E:support with E in [0, 1], or interval", text),
         };
 
-    private static double? Number(string text) =>
+    /// <summary>A number in invariant culture, without group separators; null if the word is none.</summary>
+    public static double? Number(string text) =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double x) ? x : null;
 
     private static UsageException Unknown(string option, string expected, string found) => new($"{option}: expected {expected}, found '{found}'.");

@@ -32,8 +32,9 @@ internal static class StudyCommands
             var study =
                 Catalogue.all.FirstOrDefault(study => study.Name == wanted)
                 ?? throw new UsageException($"NAME: expected one of {string.Join(", ", Catalogue.all.Select(study => study.Name))}, found '{wanted}'.");
+            HtmlReport.RequireFolder(parsed.GetValue(folder)!);
             HtmlReport report = new(study.Title);
-            bool good = Show(terminal, study, study.Run(parsed.GetValue(seed), false, Progress(terminal), cancellation), report);
+            bool good = Show(terminal, study.Title, study, study.Run(parsed.GetValue(seed), false, Progress(terminal), cancellation), report);
             string path = Path.Combine(parsed.GetValue(folder)!, "report.html");
             report.Write(path);
             terminal.Say($"Report: [bold]{Spectre.Console.Markup.Escape(path)}[/]");
@@ -69,7 +70,7 @@ internal static class StudyCommands
             {
                 var watch = System.Diagnostics.Stopwatch.StartNew();
                 var result = study.Run(parsed.GetValue(seed), parsed.GetValue(quick), Progress(terminal), cancellation);
-                Show(terminal, study, result, null);
+                Show(terminal, study.Title, study, result, null);
                 terminal.Say($"{watch.Elapsed.TotalSeconds:F1} s");
                 wrong += result.Findings.Count(finding => !finding.AsExpected);
                 total += result.Findings.Length;
@@ -111,7 +112,7 @@ internal static class StudyCommands
     }
 
     /// <summary>Prints a study's findings and adds them to a report; true if every verdict is the expected one.</summary>
-    public static bool Show(Terminal terminal, Study study, StudyResult result, HtmlReport? report)
+    public static bool Show(Terminal terminal, string heading, Study study, StudyResult result, HtmlReport? report)
     {
         string[] columns = ["claim", "expected", "measured", "verdict", "source"];
         static string Sign(Relation relation) => relation == Relation.Equals ? "" : relation == Relation.AtLeast ? "at least " : "at most ";
@@ -120,16 +121,16 @@ internal static class StudyCommands
                 new[]
                 {
                     finding.Claim.Text,
-                    $"{Sign(finding.Claim.Relation)}{finding.Claim.Expected:G8} +- {finding.Claim.Tolerance:G2}",
+                    $"{Sign(finding.Claim.Relation)}{finding.Claim.Expected:G8}{(finding.Claim.Tolerance > 0 ? $" ± {finding.Claim.Tolerance:G2}" : "")}",
                     $"{finding.Measured:G8}",
                     (finding.Reproduced ? "reproduced" : "not reproduced") + (finding.AsExpected ? "" : " (unexpected)"),
                     finding.Claim.Source,
                 }
             )
             .ToArray();
-        terminal.Heading(study.Title);
+        terminal.Heading(heading);
         terminal.Rows(columns, rows);
-        report?.Heading(study.Title).Paragraph(study.Summary).Table(columns, rows);
+        report?.Heading(heading).Paragraph(study.Summary).Table(columns, rows);
         foreach (var (title, table) in result.Tables)
         {
             terminal.Say($"[italic]{Spectre.Console.Markup.Escape(title)}[/]");

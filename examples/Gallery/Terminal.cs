@@ -55,7 +55,7 @@ internal sealed class Terminal
             return;
         }
 
-        Table table = new() { Border = TableBorder.Rounded };
+        Table table = new() { Border = TableBorder.Rounded, ShowHeaders = columns.Any(column => column != "") };
         foreach (string column in columns)
         {
             table.AddColumn(Markup.Escape(column));
@@ -67,6 +67,24 @@ internal sealed class Terminal
         }
 
         Console.Write(table);
+    }
+
+    /// <summary>Says every second that something still goes on, until it is disposed of.</summary>
+    public IDisposable Waiting(string text)
+    {
+        int seconds = 0;
+        return new Timer(
+            _ =>
+            {
+                if (!IsQuiet)
+                {
+                    error.WriteLine($"  {++seconds} s: {text}");
+                }
+            },
+            null,
+            1000,
+            1000
+        );
     }
 
     /// <summary>Says how far something is, at most once a second, and not before the first second has passed.</summary>

@@ -16,6 +16,7 @@ internal static class Tour
 
     private static int Run(Terminal terminal, string folder, CancellationToken cancellation)
     {
+        HtmlReport.RequireFolder(folder);
         HtmlReport report = new("A tour of ValueFlow");
         terminal.Heading("1. A decision, and how far it can be trusted");
         var lake = Problems.FrozenLake();
@@ -31,7 +32,7 @@ internal static class Tour
                 $"FrozenLake, discount 0.99. The start is worth {solution.Values[0]:G8}, and no value is further than {solution.ErrorBound:G2} from the exact one: "
                     + "the operator's law (it contracts, keeps order, and passes constants on) turns one residual into bounds, rounding included."
             );
-        foreach (var figure in SolutionFigures.Of(solution))
+        foreach (var figure in SolutionFigures.Of(lake.Discounted(0.99), solution))
         {
             report.Picture(figure.Title, Pictures.Draw(figure));
         }
@@ -61,8 +62,7 @@ internal static class Tour
         bool good = true;
         foreach (var (number, study) in Catalogue.all.Index())
         {
-            terminal.Heading($"{number + 3}. {study.Title}");
-            good &= StudyCommands.Show(terminal, study, study.Run(1, true, StudyCommands.Progress(terminal), cancellation), report);
+            good &= StudyCommands.Show(terminal, $"{number + 3}. {study.Title}", study, study.Run(1, true, StudyCommands.Progress(terminal), cancellation), report);
         }
 
         string path = Path.Combine(folder, "report.html");

@@ -15,6 +15,17 @@ module internal Worlds =
 
         solution
 
+    /// An undiscounted solution, or an exception if it was refused or is not enclosed (within the tolerance, or as near as rounding allows).
+    let enclosed (result: Result<Solution, UndiscountedError>) : Solution =
+        match result with
+        | Ok solution when
+            solution.Certificate = Certificate.Enclosure
+            && (solution.Outcome = Outcome.Converged || solution.Outcome = Outcome.PrecisionFloor)
+            ->
+            solution
+        | Ok solution -> invalidOp $"{solution.Method}: {solution.Certificate}, {solution.Outcome}"
+        | Error error -> invalidOp (UndiscountedError.describe error)
+
     /// The model in which only the policy's actions are left, with the rewards that are given for its transitions.
     let private underWith (reward: int -> float) (model: Model) (policy: int[]) : Model =
         let builder = ModelBuilder model.StateCount
@@ -49,15 +60,11 @@ module internal Worlds =
     let reaches (label: string) (model: Model) (policy: int[]) : float =
         let chain = underWith (fun k -> model.Rewards[k]) model policy
 
-        match Reachability.solve RunOptions.standard Direction.Maximise label chain with
-        | Ok solution -> solution.Values[model.Initial[0]]
-        | Error error -> invalidOp (UndiscountedError.describe error)
+        (enclosed (Reachability.solve RunOptions.standard Direction.Maximise label chain)).Values[model.Initial[0]]
 
     /// The expected total that a policy gathers from the first initial state, of an amount for each transition: exact, not sampled.
     let gathers (amount: int -> float) (model: Model) (policy: int[]) : float =
-        match TotalReward.solve RunOptions.standard Direction.Maximise (underWith amount model policy) with
-        | Ok solution -> solution.Values[model.Initial[0]]
-        | Error error -> invalidOp (UndiscountedError.describe error)
+        (enclosed (TotalReward.solve RunOptions.standard Direction.Maximise (underWith amount model policy))).Values[model.Initial[0]]
 
     /// Values and decisions of a solution on its map.
     let map (title: string) (unit': string) (model: Model) (solution: Solution) : Figure =

@@ -1,35 +1,121 @@
+using Microsoft.FSharp.Core;
 using ValueFlow.Core.Values;
 
 namespace ValueFlow;
 
-/// <summary>From the values of a state's actions to the state's value.</summary>
+/// <summary>From the values of a state's actions to the state's value. Bad parameters are refused when they are given (ArgumentException).</summary>
 public sealed class ActionChoice
 {
     private readonly Func<Model, Direction, ActionSummary> create;
 
-    private ActionChoice(Func<Model, Direction, ActionSummary> create) => this.create = create;
+    private ActionChoice(string name, Func<Model, Direction, ActionSummary> create) => (Name, this.create) = (name, create);
 
-    /// <summary>The best action.</summary>
-    public static ActionChoice Best { get; } = new((_, direction) => new Extreme(direction));
+    /// <summary>The name, with its parameters.</summary>
+    public string Name { get; }
 
-    /// <summary>The best action, but a random one with the probability.</summary>
-    public static ActionChoice EpsilonGreedy(double epsilon) => new((_, direction) => new EpsilonMix(epsilon, direction));
+    /// <summary>The best action: the default.</summary>
+    public static ActionChoice Best { get; } = new("best", (_, direction) => new Extreme(direction));
+
+    /// <summary>The best action, but any one, all as likely, with the probability.</summary>
+    /// <param name="epsilon">The probability, in [0, 1].</param>
+    public static ActionChoice EpsilonGreedy(double epsilon)
+    {
+        _ = new EpsilonMix(epsilon, Direction.Maximise);
+        return new(Named("epsilon-greedy", epsilon), (_, direction) => new EpsilonMix(epsilon, direction));
+    }
 
     /// <summary>The mean over all actions.</summary>
-    public static ActionChoice Uniform { get; } = new((model, _) => new PolicyMean(Policy.Uniform(model)));
+    public static ActionChoice Uniform { get; } = new("uniform", (model, _) => new PolicyMean(Policy.Uniform(model)));
 
-    /// <summary>The value of a policy: for each state an action that it allows.</summary>
-    public static ActionChoice Following(IReadOnlyList<int> policy) =>
-        new((model, _) => new PolicyMean(Policy.Deterministic(model, policy.ToArray())));
+    /// <summary>The value of a policy.</summary>
+    /// <param name="policy">For each state an action that it allows; entries of terminal states are not read.</param>
+    public static ActionChoice Following(IReadOnlyList<int> policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        int[] actions = [.. policy];
+        return new("policy", (model, _) => new PolicyMean(Policy.Deterministic(model, actions)));
+    }
+
+    /// <summary>The value of a policy that draws its actions.</summary>
+    /// <param name="probability">The probability of an action (second) in a state (first); in each state they sum to 1 within 1e-9.</param>
+    public static ActionChoice Following(Func<int, int, double> probability)
+    {
+        ArgumentNullException.ThrowIfNull(probability);
+        return new("policy", (model, _) => new PolicyMean(Policies.Drawn(model, probability)));
+    }
 
     /// <summary>t log mean exp(q / t): a soft maximum for t &gt; 0, a soft minimum for t &lt; 0.</summary>
-    public static ActionChoice LogSumExp(double temperature) => new((model, _) => new LogSumExp(temperature, Policy.Uniform(model)));
+    /// <param name="temperature">The temperature t, in units of reward; finite and not 0.</param>
+    public static ActionChoice LogSumExp(double temperature)
+    {
+        if (!double.IsFinite(temperature) || temperature == 0)
+        {
+            throw new ArgumentOutOfRangeException(nameof(temperature), temperature, "temperature must be finite and not 0");
+        }
+
+        return new(Named("logsumexp", temperature), (model, _) => new LogSumExp(temperature, Policy.Uniform(model)));
+    }
 
     /// <summary>(1/w) log mean exp(w q).</summary>
-    public static ActionChoice Mellowmax(double sharpness) => new((_, _) => global::ValueFlow.Core.Values.LogSumExp.Mellowmax(sharpness));
+    /// <param name="sharpness">The sharpness w, per unit of reward; finite and not 0, a soft minimum if negative.</param>
+    public static ActionChoice Mellowmax(double sharpness)
+    {
+        if (!double.IsFinite(sharpness) || sharpness == 0)
+        {
+            throw new ArgumentOutOfRangeException(nameof(sharpness), sharpness, "sharpness must be finite and not 0");
+        }
+
+        return new(Named("mellowmax", sharpness), (_, _) => global::ValueFlow.Core.Values.LogSumExp.Mellowmax(sharpness));
+    }
 
     /// <summary>The mean under a softmax policy. It is no non-expansion: its operator claims no modulus, and nothing is certified with it.</summary>
-    public static ActionChoice Boltzmann(double sharpness) => new((_, _) => new Boltzmann(sharpness));
+    /// <param name="sharpness">The inverse temperature, per unit of reward; finite.</param>
+    public static ActionChoice Boltzmann(double sharpness)
+    {
+        _ = new Boltzmann(sharpness);
+        return new(Named("boltzmann", sharpness), (_, _) => new Boltzmann(sharpness));
+    }
+
+    /// <summary>A choice of one's own, from a state's action values (in the order of <see cref="DecisionModel.Actions"/>) to the state's value.</summary>
+    /// <param name="name">Its name in reports.</param>
+    /// <param name="measure">The function. It is monotone, passes constants on, and does not expand; check that with the laws.</param>
+    /// <param name="roundingUnits">How far a result may be off, in units of roundoff (2^-53) times the largest action value; without it nothing is certified.</param>
+    public static ActionChoice Custom(string name, Func<ReadOnlySpan<double>, double> measure, double? roundingUnits = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(measure);
+        var units = Units(roundingUnits, nameof(roundingUnits));
+        var claim = SummaryClaimModule.all("stated by the user");
+        return new(name, (_, direction) => new CustomChoice(name, claim, units, direction, values => measure(values)));
+    }
 
     internal ActionSummary Core(Model model, Direction direction) => create(model, direction);
+
+    internal static FSharpValueOption<double> Units(double? units, string parameter) =>
+        units switch
+        {
+            null => FSharpValueOption<double>.ValueNone,
+            >= 0 and < double.PositiveInfinity => FSharpValueOption<double>.NewValueSome(units.Value),
+            _ => throw new ArgumentOutOfRangeException(parameter, units, $"{parameter} must be finite and not negative"),
+        };
+
+    private static string Named(string name, double parameter) => FormattableString.Invariant($"{name}:{parameter}");
+}
+
+/// <summary>Policies as the core knows them.</summary>
+internal static class Policies
+{
+    public static Policy Drawn(Model model, Func<int, int, double> probability)
+    {
+        double[] weights = new double[model.RowCount];
+        for (int state = 0; state < model.StateCount; state++)
+        {
+            for (int row = model.RowOffsets[state]; row < model.RowOffsets[state + 1]; row++)
+            {
+                weights[row] = probability(state, model.RowActions[row]);
+            }
+        }
+
+        return Policy.Stochastic(model, weights);
+    }
 }

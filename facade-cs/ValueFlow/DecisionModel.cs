@@ -16,6 +16,9 @@ public sealed record LoadOptions
     /// <summary>The confidence of those intervals, in (0, 1); 0.95 by default.</summary>
     public double Confidence { get; init; } = 0.95;
 
+    /// <summary>The most problems that are told in words, at least 1; 20 by default. What is left out is counted.</summary>
+    public int MaximumProblems { get; init; } = ModelFile.standard.ErrorLimit;
+
     /// <summary>Ends the loading with an OperationCanceledException.</summary>
     public CancellationToken Cancellation { get; init; }
 
@@ -23,7 +26,9 @@ public sealed record LoadOptions
         new(
             Reward is null ? FSharpValueOption<string>.ValueNone : FSharpValueOption<string>.NewValueSome(Reward),
             Intervals ? FSharpValueOption<double>.NewValueSome(Confidence) : FSharpValueOption<double>.ValueNone,
-            ModelFile.standard.ErrorLimit,
+            MaximumProblems >= 1
+                ? MaximumProblems
+                : throw new ArgumentOutOfRangeException("options", MaximumProblems, "MaximumProblems must be at least 1"),
             Cancellation
         );
 }
@@ -45,12 +50,33 @@ public sealed record GridMap(
 /// <summary>A finite Markov decision process: states, actions, probabilities and rewards. It never changes.</summary>
 public sealed class DecisionModel
 {
-    internal DecisionModel(Model core) => Core = core;
+    private readonly Lazy<Dictionary<string, int>> numbers;
+    private readonly Lazy<IReadOnlyDictionary<string, IReadOnlyList<int>>> labels;
+
+    internal DecisionModel(Model core)
+    {
+        Core = core;
+        numbers = new(() =>
+        {
+            Dictionary<string, int> found = [];
+            for (int state = 0; state < core.StateCount; state++)
+            {
+                found.TryAdd(core.StateName(state), state);
+            }
+
+            return found;
+        });
+        labels = new(() =>
+            core.Labels.ToDictionary(entry => entry.Key, entry => (IReadOnlyList<int>)Array.AsReadOnly(entry.Value.ToArray())).AsReadOnly()
+        );
+    }
 
     internal Model Core { get; }
 
     /// <summary>Loads a model: .tra (PRISM, with the files beside it), .drn (Storm), or a log in .csv or .parquet.</summary>
     /// <exception cref="ModelFileException">The file is wrong: every problem with its line.</exception>
+    /// <exception cref="ArgumentException">An option is no good.</exception>
+    /// <exception cref="OperationCanceledException">The caller cancelled.</exception>
     public static DecisionModel Load(string path, LoadOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(path);
@@ -83,14 +109,26 @@ public sealed class DecisionModel
     public IReadOnlyList<int> InitialStates => Core.Initial.ToArray();
 
     /// <summary>The labels, each with its states.</summary>
-    public IReadOnlyDictionary<string, IReadOnlyList<int>> Labels =>
-        Core.Labels.ToDictionary(entry => entry.Key, entry => (IReadOnlyList<int>)entry.Value.ToArray());
+    public IReadOnlyDictionary<string, IReadOnlyList<int>> Labels => labels.Value;
 
-    /// <summary>The state's name; its number if it has none.</summary>
+    /// <summary>The state's name; its number if it has none. ArgumentOutOfRangeException for no state.</summary>
     public string StateName(int state) => Core.StateName(State(state));
 
-    /// <summary>The action's name; its number if it has none.</summary>
-    public string ActionName(int action) => Core.ActionName(action);
+    /// <summary>The action's name; its number if it has none. ArgumentOutOfRangeException for no action.</summary>
+    public string ActionName(int action) =>
+        action >= 0 && action < ActionCount
+            ? Core.ActionName(action)
+            : throw new ArgumentOutOfRangeException(nameof(action), action, $"action must lie in [0, {ActionCount})");
+
+    /// <summary>The number of the state with a name.</summary>
+    /// <exception cref="ArgumentException">No state has the name.</exception>
+    public int StateOf(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        return numbers.Value.TryGetValue(name, out int state)
+            ? state
+            : throw new ArgumentException($"the name must be that of a state ('{StateName(0)}', say) but is '{name}'", nameof(name));
+    }
 
     /// <summary>True for states without actions: their value is zero.</summary>
     public bool IsTerminal(int state) => Core.IsTerminal(State(state));
@@ -156,8 +194,8 @@ public sealed class DecisionModel
         return table;
     }
 
-    /// <summary>The objective of the expected discounted sum of rewards.</summary>
-    /// <param name="discount">In [0, 1).</param>
+    /// <summary>The objective of the expected discounted sum of rewards, largest first; <see cref="DecisionProblem.Minimising"/> turns it round.</summary>
+    /// <param name="discount">What a reward one step later is worth, in [0, 1) (ArgumentOutOfRangeException if not).</param>
     public DecisionProblem Discounted(double discount)
     {
         if (!(discount >= 0 && discount < 1))

@@ -13,12 +13,13 @@ public sealed class DecisionProblem
         Label = label;
     }
 
-    private DecisionProblem(DecisionProblem other, bool minimising, Risk? risk, Robustness? robustness)
+    private DecisionProblem(DecisionProblem other, bool minimising, Risk? risk, Robustness? robustness, ActionChoice choice)
         : this(other.Model, other.Objective, other.Discount, other.Label)
     {
         IsMinimising = minimising;
         Risk = risk;
         Robustness = robustness;
+        Choice = choice;
     }
 
     /// <summary>The model.</summary>
@@ -29,6 +30,9 @@ public sealed class DecisionProblem
 
     /// <summary>The discount; 1 without one.</summary>
     public double Discount { get; }
+
+    /// <summary>How the values of a state's actions become its value: the best one by default.</summary>
+    public ActionChoice Choice { get; } = ActionChoice.Best;
 
     /// <summary>The label to be reached, if that is the objective.</summary>
     public string? Label { get; }
@@ -43,7 +47,7 @@ public sealed class DecisionProblem
     public Robustness? Robustness { get; }
 
     /// <summary>Smaller values are better: rewards are costs.</summary>
-    public DecisionProblem Minimising() => new(this, true, Risk, Robustness);
+    public DecisionProblem Minimising() => new(this, true, Risk, Robustness, Choice);
 
     /// <summary>Judges outcomes by a risk measure at every step. Discounted objectives only, and not together with robustness.</summary>
     /// <exception cref="InvalidOperationException">The objective has no discount, or robustness was given already.</exception>
@@ -52,7 +56,7 @@ public sealed class DecisionProblem
         ArgumentNullException.ThrowIfNull(risk);
         RequireDiscount("a risk measure");
         return Robustness is null
-            ? new(this, IsMinimising, risk, null)
+            ? new(this, IsMinimising, risk, null, Choice)
             : throw new InvalidOperationException("risk and robustness together are not supported: choose one");
     }
 
@@ -63,13 +67,23 @@ public sealed class DecisionProblem
         ArgumentNullException.ThrowIfNull(robustness);
         RequireDiscount("robustness");
         return Risk is null
-            ? new(this, IsMinimising, null, robustness)
+            ? new(this, IsMinimising, null, robustness, Choice)
             : throw new InvalidOperationException("risk and robustness together are not supported: choose one");
+    }
+
+    /// <summary>Values states by another choice than the best action: a soft maximum, a policy, one of your own. Discounted objectives only.</summary>
+    /// <exception cref="InvalidOperationException">The objective has no discount.</exception>
+    public DecisionProblem Choosing(ActionChoice choice)
+    {
+        ArgumentNullException.ThrowIfNull(choice);
+        RequireDiscount("a choice of actions");
+        return new(this, IsMinimising, Risk, Robustness, choice);
     }
 
     /// <summary>Solves the problem. The outcome says whether the tolerance was reached; a run that was cancelled or used up its sweeps returns what is certified so far.</summary>
     /// <exception cref="UndefinedObjectiveException">The objective has no answer on this model; the states to blame are named.</exception>
     /// <exception cref="InvalidOperationException">The model has intervals and no robustness was given, or the other way round.</exception>
+    /// <exception cref="ArgumentException">An option is no good, or the method does not go with the attitude or the choice.</exception>
     public Solution Solve(SolveOptions? options = null)
     {
         options ??= new();
@@ -80,7 +94,7 @@ public sealed class DecisionProblem
             Func<Core.Foundations.RunOptions, Microsoft.FSharp.Core.FSharpResult<Core.Values.Solution, UndiscountedError>> solve
         )
         {
-            var result = solve(options.Core);
+            var result = options.Run(solve);
             return result.IsOk ? result.ResultValue : throw new UndefinedObjectiveException(UndiscountedErrorModule.describe(result.ErrorValue));
         }
 
@@ -88,7 +102,7 @@ public sealed class DecisionProblem
         {
             Objective.Reaching => Undiscounted(run => Reachability.solve(run, direction, Label!, Model.Core)),
             Objective.TotalReward => Undiscounted(run => Core.Values.TotalReward.solve(run, direction, Model.Core)),
-            _ => options.Method.Solve(options.Core, Bellman(new Extreme(direction))),
+            _ => options.Run(run => options.Method.Solve(run, Bellman(Choice.Core(Model.Core, direction)))),
         };
         return new(Model, core, watch.Elapsed);
     }
@@ -96,28 +110,85 @@ public sealed class DecisionProblem
     /// <summary>The values of a policy that is given by an action for each state (entries of terminal states are not read).</summary>
     /// <param name="policy">For each state an action that it allows.</param>
     /// <param name="options">Options; the method is not read.</param>
+    /// <exception cref="ArgumentException">The policy takes an action that a state does not allow, or an option is no good.</exception>
+    /// <exception cref="InvalidOperationException">The objective has no discount.</exception>
     public Solution Evaluate(IReadOnlyList<int> policy, SolveOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        RequireDiscount("policy evaluation");
-        options ??= new();
-        var watch = System.Diagnostics.Stopwatch.StartNew();
-        var weights = Policy.Deterministic(Model.Core, policy.ToArray());
-        var bellman = Bellman(new Extreme(Direction.Maximise));
-        var core = bellman.State is Expectation
-            ? PolicyEvaluation.linear(options.Core, weights, bellman)
-            : PolicyEvaluation.iterate(options.Core, weights, bellman);
-        return new(Model, core, watch.Elapsed);
+        return Evaluate(Policy.Deterministic(Model.Core, policy.ToArray()), options);
     }
 
-    /// <summary>The optimality operator of a discounted problem, with its claims.</summary>
-    public ValueOperator Operator() => Operator(ActionChoice.Best);
+    /// <summary>The values of a policy that draws its actions.</summary>
+    /// <param name="probability">The probability of an action (second) in a state (first); in each state they sum to 1 within 1e-9.</param>
+    /// <param name="options">Options; the method is not read.</param>
+    /// <exception cref="ArgumentException">The probabilities of a state are negative or do not sum to 1, or an option is no good.</exception>
+    /// <exception cref="InvalidOperationException">The objective has no discount.</exception>
+    public Solution Evaluate(Func<int, int, double> probability, SolveOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(probability);
+        return Evaluate(Policies.Drawn(Model.Core, probability), options);
+    }
 
-    /// <summary>The Bellman operator of a discounted problem with a choice of actions, with its claims.</summary>
+    /// <summary>For each state the action that is best by the values, one step ahead: the lowest number among equals, -1 in a terminal state.</summary>
+    /// <param name="values">For each state its value, from a solution (a cancelled one has no policy) or elsewhere.</param>
+    /// <exception cref="ArgumentException">There are not as many values as states.</exception>
+    /// <exception cref="InvalidOperationException">The objective has no discount.</exception>
+    public IReadOnlyList<int> Greedy(IReadOnlyList<double> values)
+    {
+        ArgumentNullException.ThrowIfNull(values);
+        var direction = IsMinimising ? Direction.Minimise : Direction.Maximise;
+        return Array.AsReadOnly(Bellman(new Extreme(direction)).Greedy([.. values], direction, CancellationToken.None));
+    }
+
+    /// <summary>For each state what each of its actions is worth by the values, one step ahead, in the order of <see cref="DecisionModel.Actions"/>.</summary>
+    /// <param name="values">For each state its value.</param>
+    /// <exception cref="ArgumentException">There are not as many values as states.</exception>
+    /// <exception cref="InvalidOperationException">The objective has no discount.</exception>
+    public IReadOnlyList<IReadOnlyList<double>> ActionValues(IReadOnlyList<double> values)
+    {
+        ArgumentNullException.ThrowIfNull(values);
+        var model = Model.Core;
+        double[] rows = new double[model.RowCount];
+        Bellman(new Extreme(Direction.Maximise)).Sweep.ActionValues([.. values], rows, CancellationToken.None);
+        var result = new IReadOnlyList<double>[model.StateCount];
+        for (int state = 0; state < result.Length; state++)
+        {
+            result[state] = Array.AsReadOnly(rows[model.RowOffsets[state]..model.RowOffsets[state + 1]]);
+        }
+
+        return Array.AsReadOnly(result);
+    }
+
+    /// <summary>The Bellman operator of a discounted problem with its choice of actions, with its claims.</summary>
+    /// <exception cref="InvalidOperationException">The objective has no discount, or the model lacks what the attitude needs.</exception>
+    public ValueOperator Operator() => Operator(Choice);
+
+    /// <summary>The same operator on tensors of float64 (one entry a state): batched and differentiable. Dispose frees what it holds.</summary>
+    /// <exception cref="InvalidOperationException">The objective has no discount, the model lacks what the attitude needs, or libtorch cannot be loaded.</exception>
+    public TensorOperator TensorOperator()
+    {
+        var bellman = Bellman(Choice.Core(Model.Core, IsMinimising ? Direction.Minimise : Direction.Maximise));
+        TensorRows rows = new(bellman.Kernel);
+        return new(bellman.TensorOperator(rows), rows);
+    }
+
+    /// <summary>The Bellman operator of a discounted problem with another choice of actions, with its claims.</summary>
+    /// <exception cref="InvalidOperationException">The objective has no discount, or the model lacks what the attitude needs.</exception>
     public ValueOperator Operator(ActionChoice choice)
     {
         ArgumentNullException.ThrowIfNull(choice);
         return new(Bellman(choice.Core(Model.Core, IsMinimising ? Direction.Minimise : Direction.Maximise)).Operator);
+    }
+
+    private Solution Evaluate(Policy policy, SolveOptions? options)
+    {
+        RequireDiscount("policy evaluation");
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        var bellman = Bellman(new Extreme(Direction.Maximise));
+        var core = (options ?? new()).Run(run =>
+            bellman.State is Expectation ? PolicyEvaluation.linear(run, policy, bellman) : PolicyEvaluation.iterate(run, policy, bellman)
+        );
+        return new(Model, core, watch.Elapsed);
     }
 
     internal Bellman Bellman(ActionSummary action)

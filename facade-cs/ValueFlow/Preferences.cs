@@ -29,35 +29,34 @@ public sealed class Risk
     public static Risk Neutral { get; } = new("neutral", _ => new Expectation());
 
     /// <summary>The mean of the worst share of outcomes, at every step.</summary>
-    /// <param name="share">In (0, 1]; 1 is the expectation.</param>
-    public static Risk ConditionalValueAtRisk(double share) => Checked($"cvar:{share}", averse => new Cvar(share, averse));
+    /// <param name="share">In (0, 1] (ArgumentException if not); 1 is the expectation.</param>
+    public static Risk ConditionalValueAtRisk(double share) => Checked(FormattableString.Invariant($"cvar:{share}"), averse => new Cvar(share, averse));
 
     /// <summary>-(1/b) log E exp(-b x), at every step.</summary>
-    /// <param name="aversion">The aversion b; positive.</param>
-    public static Risk Entropic(double aversion) => Checked($"entropic:{aversion}", averse => new Entropic(aversion, averse));
+    /// <param name="aversion">The aversion b, per unit of reward; positive and finite (ArgumentException if not).</param>
+    public static Risk Entropic(double aversion) => Checked(FormattableString.Invariant($"entropic:{aversion}"), averse => new Entropic(aversion, averse));
 
     /// <summary>The other way round: good outcomes count more.</summary>
     public Risk Seeking() =>
         new($"seeking {Name}", attitude => create(attitude.IsAdverse ? Attitude.Favourable : Attitude.Adverse));
 
-    /// <summary>A measure of one's own, from probabilities and outcomes to a number.</summary>
+    /// <summary>A measure of one's own, from the probabilities and the outcomes r + discount V(next) of a state and action to a number.</summary>
     /// <param name="name">Its name in reports.</param>
     /// <param name="measure">The measure. It is monotone, translates (a constant added to all outcomes is added to the result), and does not expand; check that with the laws.</param>
-    /// <param name="roundingUnits">How far a result may be off, in units of roundoff times the largest outcome; without it nothing is certified.</param>
-    public static Risk Custom(string name, Func<ReadOnlyMemory<double>, ReadOnlyMemory<double>, double> measure, double? roundingUnits = null)
+    /// <param name="roundingUnits">How far a result may be off, in units of roundoff (2^-53) times the largest outcome; without it nothing is certified.</param>
+    public static Risk Custom(string name, Func<ReadOnlySpan<double>, ReadOnlySpan<double>, double> measure, double? roundingUnits = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(measure);
+        var units = ActionChoice.Units(roundingUnits, nameof(roundingUnits));
         var claim = SummaryClaimModule.all("stated by the user");
         return new(
             name,
             _ => new CustomSummary(
                 name,
                 claim,
-                roundingUnits is double units
-                    ? Microsoft.FSharp.Core.FSharpValueOption<double>.NewValueSome(units)
-                    : Microsoft.FSharp.Core.FSharpValueOption<double>.ValueNone,
-                (probabilities, outcomes) => measure(probabilities.ToArray(), outcomes.ToArray())
+                units,
+                (probabilities, outcomes) => measure(probabilities, outcomes)
             )
         );
     }
@@ -86,15 +85,15 @@ public sealed class Robustness
     public static Robustness Intervals { get; } = new("interval", averse => new Interval(averse));
 
     /// <summary>Laws within total variation (half the L1 distance) of the nominal one.</summary>
-    /// <param name="radius">In [0, 1].</param>
-    /// <param name="nominalSupport">True for laws over the nominal successors alone; false for laws over all states, where a state outside the
+    /// <param name="radius">In [0, 1] (ArgumentException if not).</param>
+    /// <param name="nominalSupport">True for laws over the nominal successors alone; false, the default, for laws over all states, where a state outside the
     /// nominal successors earns the row's mean reward.</param>
     public static Robustness TotalVariation(double radius, bool nominalSupport = false)
     {
         var support = nominalSupport ? Support.Nominal : Support.AllStates;
         StateSummary Create(Attitude averse) => new TotalVariation(radius, support, averse);
         Create(Attitude.Adverse);
-        return new($"tv:{radius}{(nominalSupport ? ":support" : "")}", Create);
+        return new(FormattableString.Invariant($"tv:{radius}{(nominalSupport ? ":support" : "")}"), Create);
     }
 
     /// <summary>The optimist's twin: nature chooses the best law.</summary>

@@ -60,12 +60,29 @@ public sealed class SimulationResult
 public static class SimulationExtensions
 {
     /// <summary>Plays a policy that is given by an action for each state (entries of terminal states are not read).</summary>
+    /// <exception cref="ArgumentException">The policy or an option is no good, or there is no state to start from.</exception>
+    /// <exception cref="OperationCanceledException">The caller cancelled.</exception>
     public static SimulationResult Simulate(this DecisionModel model, IReadOnlyList<int> policy, SimulationOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(policy);
-        options ??= new();
-        return new(
+        return Play(model, Policy.Deterministic(model.Core, policy.ToArray()), options ?? new());
+    }
+
+    /// <summary>Plays a policy that draws its actions.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="probability">The probability of an action (second) in a state (first); in each state they sum to 1 within 1e-9.</param>
+    /// <param name="options">Options.</param>
+    /// <exception cref="ArgumentException">The policy or an option is no good, or there is no state to start from.</exception>
+    public static SimulationResult Simulate(this DecisionModel model, Func<int, int, double> probability, SimulationOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(probability);
+        return Play(model, Policies.Drawn(model.Core, probability), options ?? new());
+    }
+
+    private static SimulationResult Play(DecisionModel model, Policy policy, SimulationOptions options) =>
+        new(
             Core.Values.Simulation.play(
                 new Core.Foundations.Generator(options.Seed),
                 options.Episodes,
@@ -73,9 +90,8 @@ public static class SimulationExtensions
                 options.Discount,
                 options.Start is int start ? model.State(start) : -1,
                 options.Cancellation,
-                Policy.Deterministic(model.Core, policy.ToArray()),
+                policy,
                 model.Core
             )
         );
-    }
 }

@@ -75,7 +75,7 @@ public sealed class Solution
     /// <summary>For each state a number that the exact value is not above.</summary>
     public IReadOnlyList<double> Upper { get; }
 
-    /// <summary>For each state the action to take, or -1 in a terminal state; empty if the run was cancelled.</summary>
+    /// <summary>For each state the action to take, or -1 in a terminal state; empty if the run was cancelled (<see cref="DecisionProblem.Greedy"/> finds it).</summary>
     public IReadOnlyList<int> Policy { get; }
 
     /// <summary>No value is further than this from the exact one, rounding included; infinite for an estimate.</summary>
@@ -121,6 +121,14 @@ public sealed class Solution
     /// <summary>The name of the action to take in a state; empty in a terminal state, or if the run was cancelled.</summary>
     public string ActionOf(int state) =>
         core.Policy.Length == 0 || core.Policy[Model.State(state)] < 0 ? "" : Model.ActionName(core.Policy[state]);
+
+    /// <summary>The same for a state's name.</summary>
+    /// <exception cref="ArgumentException">No state has the name.</exception>
+    public string ActionOf(string state) => ActionOf(Model.StateOf(state));
+
+    /// <summary>The value of the state with a name.</summary>
+    /// <exception cref="ArgumentException">No state has the name.</exception>
+    public double ValueOf(string state) => Values[Model.StateOf(state)];
 }
 
 /// <summary>The core's words for outcomes and certificates as the facade's.</summary>

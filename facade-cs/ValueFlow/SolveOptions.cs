@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace ValueFlow;
 
 /// <summary>How a decision is found.</summary>
@@ -10,17 +12,17 @@ public sealed class Method
 
     internal Func<Core.Foundations.RunOptions, Core.Values.Bellman, Core.Values.Solution> Solve { get; }
 
-    /// <summary>Plain sweeps with the bounds of MacQueen and Porteus: the default.</summary>
+    /// <summary>Plain sweeps with the bounds of MacQueen and Porteus: the default, and good for every attitude and choice.</summary>
     public static Method ValueIteration { get; } = new("value-iteration", Core.Values.ValueIteration.solve);
 
-    /// <summary>Sweeps in which later states see new values.</summary>
+    /// <summary>Sweeps in which later states see new values. Refuses (ArgumentException) total variation over all states.</summary>
     public static Method GaussSeidel { get; } = new("gauss-seidel", Core.Values.GaussSeidel.solve);
 
-    /// <summary>Improve the policy, and evaluate it by a linear solve.</summary>
+    /// <summary>Improve the policy, and evaluate it: by a linear solve, under risk or doubt by sweeps. Refuses (ArgumentException) another choice than the best action.</summary>
     public static Method PolicyIteration { get; } = new("policy-iteration", Core.Values.PolicyIteration.solve);
 
-    /// <summary>Improve the policy, and back it up some times.</summary>
-    /// <param name="backups">At least 1.</param>
+    /// <summary>Improve the policy, and back it up some times. Refuses (ArgumentException) another choice than the best action.</summary>
+    /// <param name="backups">At least 1; 20 by default.</param>
     public static Method ModifiedPolicyIteration(int backups = 20)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(backups, 1);
@@ -37,26 +39,65 @@ public readonly record struct SolveProgress(int Sweeps, double Residual, double 
 /// <summary>What a solver is told.</summary>
 public sealed record SolveOptions
 {
-    /// <summary>The certified error at which to stop; 1e-8 by default.</summary>
+    /// <summary>The certified error at which to stop, in the units of the values; positive, 1e-8 by default.</summary>
     public double Tolerance { get; init; } = 1e-8;
 
-    /// <summary>The most sweeps; a million by default. The solution's outcome says if they were used up.</summary>
+    /// <summary>The most sweeps; at least 1, a million by default. The solution's outcome says if they were used up.</summary>
     public int MaximumSweeps { get; init; } = 1_000_000;
 
     /// <summary>How a discounted decision is found; value iteration by default.</summary>
     public Method Method { get; init; } = Method.ValueIteration;
 
-    /// <summary>Told after every sweep; nobody by default.</summary>
+    /// <summary>Told of the first sweep, of the last, and of one in every <see cref="ProgressInterval"/> between; nobody by default.</summary>
     public IProgress<SolveProgress>? Progress { get; init; }
+
+    /// <summary>The time between two reports of progress; 100 ms by default, zero for a report of every sweep.</summary>
+    public TimeSpan ProgressInterval { get; init; } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>Ends the run early: the solution then has the outcome Cancelled, and the bounds reached so far.</summary>
     public CancellationToken Cancellation { get; init; }
 
-    internal Core.Foundations.RunOptions Core =>
-        new(
-            Tolerance,
-            MaximumSweeps,
-            Microsoft.FSharp.Core.FuncConvert.FromAction<Core.Foundations.Progress>(p => Progress?.Report(new(p.Applications, p.Residual, p.Bound))),
-            Cancellation
-        );
+    // Slips are named as the caller knows them, before anything runs; the last sweep is always reported.
+    internal T Run<T>(Func<Core.Foundations.RunOptions, T> run)
+    {
+        if (!(Tolerance > 0))
+        {
+            throw new ArgumentOutOfRangeException("options", Tolerance, "Tolerance must be positive");
+        }
+
+        if (MaximumSweeps < 1)
+        {
+            throw new ArgumentOutOfRangeException("options", MaximumSweeps, "MaximumSweeps must be at least 1");
+        }
+
+        if (Method is null)
+        {
+            throw new ArgumentNullException("options", "Method must be given");
+        }
+
+        SolveProgress? untold = null;
+        long told = 0;
+        void Sweep(Core.Foundations.Progress progress)
+        {
+            SolveProgress now = new(progress.Applications, progress.Residual, progress.Bound);
+            if (told != 0 && Stopwatch.GetElapsedTime(told) < ProgressInterval)
+            {
+                untold = now;
+                return;
+            }
+
+            untold = null;
+            told = Stopwatch.GetTimestamp();
+            Progress!.Report(now);
+        }
+
+        Action<Core.Foundations.Progress> report = Progress is null ? _ => { } : Sweep;
+        var result = run(new(Tolerance, MaximumSweeps, Microsoft.FSharp.Core.FuncConvert.FromAction(report), Cancellation));
+        if (untold is SolveProgress last)
+        {
+            Progress!.Report(last);
+        }
+
+        return result;
+    }
 }

@@ -14,14 +14,22 @@ public sealed class ValueOperator
 
     /// <summary>An operator of one's own.</summary>
     /// <param name="name">Its name in reports.</param>
-    /// <param name="modulus">sup |T x - T y| is at most this times sup |x - y|: your word; check it with the laws.</param>
-    /// <param name="apply">The function. It leaves its argument as it is and returns a fresh array.</param>
-    /// <param name="rounding">A bound on how far a computed result may be from the exact one; without it fixed points are estimates.</param>
+    /// <param name="modulus">sup |T x - T y| is at most this times sup |x - y|; not negative. Your word: check it with the laws.</param>
+    /// <param name="apply">The function. It leaves its argument as it is and returns a fresh array of the same length.</param>
+    /// <param name="rounding">A bound on how far an entry of a computed result may be from the exact one, in the units of the values; without it fixed points are estimates.</param>
+    /// <exception cref="ArgumentException">The modulus or the rounding is negative or no number.</exception>
     public static ValueOperator From(string name, double modulus, Func<double[], double[]> apply, double? rounding = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(apply);
-        var core = Operators.onVectors(name, modulus, FuncConvert.FromFunc(apply));
+        RequireModulus(modulus);
+        if (rounding is double stated && !(stated >= 0))
+        {
+            throw new ArgumentOutOfRangeException(nameof(rounding), stated, "rounding must not be negative");
+        }
+
+        double[] Given(double[] values) => apply(values) ?? throw new InvalidOperationException($"the operator '{name}' must return an array, but returned null");
+        var core = Operators.onVectors(name, modulus, FuncConvert.FromFunc<double[], double[]>(Given));
         return new(rounding is double bound ? Operators.roundedBy(FuncConvert.FromFunc<double[], double>(_ => bound), core) : core);
     }
 
@@ -29,16 +37,10 @@ public sealed class ValueOperator
     public string Name => Core.Name;
 
     /// <summary>The modulus that is claimed in the sup norm; infinite if none is.</summary>
-    public double Modulus
-    {
-        get
-        {
-            var claim = Operators.tryClaim(MetricKey.Sup, Core);
-            return claim.IsNone ? double.PositiveInfinity : claim.Value.Modulus;
-        }
-    }
+    public double Modulus => ModulusOf(Core);
 
     /// <summary>T x, a fresh array.</summary>
+    /// <exception cref="ArgumentException">The length is not the one that the operator works on.</exception>
     public double[] Apply(double[] values)
     {
         ArgumentNullException.ThrowIfNull(values);
@@ -51,24 +53,42 @@ public sealed class ValueOperator
     /// <summary>First this operator, then the other. Moduli multiply.</summary>
     public ValueOperator Then(ValueOperator other) => new(Operators.compose(Given(other), Core));
 
-    /// <summary>(1 - weight) T + weight S. Moduli are averaged.</summary>
+    /// <summary>(1 - weight) T + weight S, for a weight in [0, 1]. Moduli are averaged.</summary>
     public ValueOperator Mix(double weight, ValueOperator other) =>
         new(Operators.mix(ListModule.OfSeq([Tuple.Create(1 - weight, Core), Tuple.Create(weight, Given(other))])));
 
-    /// <summary>The operator, count times.</summary>
+    /// <summary>The operator, count times; at least once.</summary>
     public ValueOperator Power(int count) => new(Operators.power(count, Core));
 
-    /// <summary>(1 - step) x + step T x: the same fixed points.</summary>
+    /// <summary>(1 - step) x + step T x, for a step in (0, 1]: the same fixed points.</summary>
     public ValueOperator Damp(double step) => new(Operators.damp(step, Core));
 
     /// <summary>The operator, then a projection.</summary>
     public ValueOperator Project(ValueOperator projection) => new(Operators.project(Given(projection), Core));
 
     /// <summary>Looks for a fixed point from a start, which is left as it is.</summary>
+    /// <param name="start">The start; finite.</param>
+    /// <param name="method">How it is looked for; Picard by default.</param>
+    /// <param name="options">Options; SolveOptions.Method, which is about decisions, is not read. Without a certificate the tolerance is that of the residual.</param>
+    /// <exception cref="ArgumentException">The start or an option is no good.</exception>
     public FixedPointResult FixedPoint(double[] start, FixedPointMethod? method = null, SolveOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(start);
-        return new((method ?? FixedPointMethod.Picard).Run((options ?? new()).Core, Core, start));
+        return new((options ?? new()).Run(run => (method ?? FixedPointMethod.Picard).Run(run, Core, start)));
+    }
+
+    internal static double ModulusOf<T>(Operator<T> core)
+    {
+        var claim = Operators.tryClaim(MetricKey.Sup, core);
+        return claim.IsNone ? double.PositiveInfinity : claim.Value.Modulus;
+    }
+
+    internal static void RequireModulus(double modulus)
+    {
+        if (!(modulus >= 0))
+        {
+            throw new ArgumentOutOfRangeException(nameof(modulus), modulus, "modulus must not be negative");
+        }
     }
 
     private static Operator<double[]> Given(ValueOperator other)
@@ -89,9 +109,12 @@ public sealed class FixedPointMethod
     public static FixedPointMethod Picard { get; } = new(Core.Foundations.FixedPoint.picard);
 
     /// <summary>Extrapolation from the last steps: fewer applications.</summary>
-    /// <param name="memory">Steps that are remembered; at least 1.</param>
-    public static FixedPointMethod Anderson(int memory = 5) =>
-        new((options, @operator, start) => Accelerated.anderson(memory, options, @operator, start));
+    /// <param name="memory">Steps that are remembered; at least 1, 5 by default.</param>
+    public static FixedPointMethod Anderson(int memory = 5)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(memory, 1);
+        return new((options, @operator, start) => Accelerated.anderson(memory, options, @operator, start));
+    }
 
     /// <summary>Steps that are drawn back to the start: for non-expansions.</summary>
     public static FixedPointMethod Halpern { get; } = new(Accelerated.halpern);

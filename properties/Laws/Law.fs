@@ -18,9 +18,15 @@ module Law =
 
     // Rounding of an operator at a point, in a metric: as claimed, or else a little of the size of what it maps.
     let private slackAt (scene: Scene<'x>) (key: MetricKey) (point: 'x) (image: 'x) =
-        match Operator.tryClaim key scene.Operator with
-        | ValueSome claim when claim.Rounding.IsSome -> claim.Rounding.Value point
-        | _ ->
+        let stated =
+            match Operator.tryClaim key scene.Operator with
+            | ValueSome claim when claim.Rounding.IsSome -> claim.Rounding.Value point
+            | _ -> nan
+
+        // An infinite bound says that none is known; taken at its word it would let every law hold.
+        if Double.IsFinite stated then
+            stated
+        else
             let size x = scene.Subject.Drop x |> Array.fold (fun largest v -> Math.Max(largest, abs v)) 0.0
             1e-12 * (size point + size image)
 
@@ -270,6 +276,12 @@ module Law =
 
     /// Tries a law on a subject with the options.
     let checkWith (options: LawOptions) (law: Law<'x>) (subject: Subject<'x>) : Report =
+        if options.Cases < 1 then
+            invalidArg (nameof options) $"Cases must be at least 1 but are {options.Cases}"
+
+        if not (options.MaximumSeconds > 0.0) then
+            invalidArg (nameof options) $"MaximumSeconds must be positive but is {options.MaximumSeconds}"
+
         let watch = Stopwatch.StartNew()
         let counts = Dictionary<string, float>()
         let mutable cases = 0

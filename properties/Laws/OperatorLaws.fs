@@ -27,6 +27,17 @@ type OperatorLaws private () =
         ArgumentNullException.ThrowIfNull operator
         reports options (Subject.vectors dimension operator.Core)
 
+    /// Tries the same laws on an operator on tensors (float64, one dimension), and that an application leaves one tensor behind: its result.
+    static member Check
+        (operator: TensorOperator, dimension: int, [<Optional; DefaultParameterValue(null: LawOptions | null)>] options': LawOptions | null)
+        =
+        ArgumentNullException.ThrowIfNull operator
+        Lifetime.requireTorch ()
+
+        [| Law.contraction; Law.monotonicity; Law.translation; Law.purity; Law.leakFreedom |]
+        |> Array.map (fun law -> Law.checkWith (options options') law (Subject.tensors dimension operator.Core))
+        :> IReadOnlyList<Report>
+
     /// Tries the same laws on a family: an operator for each random model and discount, with ties, masks, terminal states and discounts near one.
     static member CheckFamily
         (

@@ -19,11 +19,11 @@ type Verdict =
 /// How laws are tried.
 [<Sealed>]
 type LawOptions() =
-    /// Trials; 200 unless said otherwise.
+    /// Trials, at least 1; 200 unless said otherwise.
     member val Cases = 200 with get, set
     /// The seed: the same seed gives the same report. 1 unless said otherwise.
     member val Seed = 1 with get, set
-    /// Seconds after which no new trial starts; 5 unless said otherwise.
+    /// Seconds after which a law starts no new trial, positive; 5 unless said otherwise.
     member val MaximumSeconds = 5.0 with get, set
 
 /// What came of trying a law on an operator.

@@ -61,6 +61,9 @@ type Rational =
 
             Math.ScaleB(float quotient, -shift)
 
+    /// The fraction times 2^digits, rounded down.
+    member x.Scaled(digits: int) : BigInteger = (x.Top <<< digits) / x.Bottom
+
     override x.ToString() = $"{x.Top}/{x.Bottom}"
 
     override x.Equals other =

@@ -44,7 +44,15 @@ module Drn =
 
         found.ToArray()
 
-    type private Header = { IsMdp: bool; Rewards: string[]; States: int; Choices: int voption }
+    // Counts come with their lines.
+    type private Header =
+        {
+            IsMdp: bool
+            Rewards: string[]
+            States: int
+            StatesLine: int
+            Choices: struct (int * int) voption
+        }
 
     // The lines from @type to @model.
     let private header (findings: Findings) (reader: LineReader) =
@@ -64,7 +72,7 @@ module Drn =
             let text = following $"a whole number after {keyword}"
 
             match Field.tryIndex text with
-            | ValueSome number -> ValueSome number
+            | ValueSome number -> ValueSome(struct (number, reader.Number))
             | ValueNone -> refuse findings reader.Number $"a whole number after {keyword}" text
 
         while going do
@@ -106,8 +114,9 @@ module Drn =
         match isMdp, states with
         | ValueNone, _ -> refuse findings reader.Number "@type: mdp or @type: dtmc before @model" "nothing"
         | _, ValueNone
-        | _, ValueSome 0 -> refuse findings reader.Number "@nr_states of at least 1 before @model" "none"
-        | ValueSome isMdp, ValueSome states -> { IsMdp = isMdp; Rewards = rewards; States = states; Choices = choices }
+        | _, ValueSome(struct (0, _)) -> refuse findings reader.Number "@nr_states of at least 1 before @model" "none"
+        | ValueSome isMdp, ValueSome(struct (states, line)) ->
+            { IsMdp = isMdp; Rewards = rewards; States = states; StatesLine = line; Choices = choices }
 
     let private chooseReward (findings: Findings) (wanted: string voption) (names: string[]) =
         let list = names |> Array.map (fun name -> $"'{name}'") |> String.concat ", "
@@ -127,7 +136,7 @@ module Drn =
     let private rewardOf (findings: Findings) line (count: int) (index: int) (bracket: string) =
         let numbers = bracket.Trim('[', ']').Split ',' |> Array.map (fun part -> Field.tryNumber (part.Trim()))
 
-        if numbers.Length <> count || numbers |> Array.exists _.IsNone then
+        if not (bracket.EndsWith ']') || numbers.Length <> count || numbers |> Array.exists _.IsNone then
             expect findings line $"{count} finite rewards in brackets" bracket
             0.0
         elif index < 0 then
@@ -148,6 +157,8 @@ module Drn =
             let index = chooseReward findings reward head.Rewards
             builder <- ModelBuilder head.States
             builder.ErrorLimit <- limit
+            // The line of each state.
+            let stateLines = ResizeArray<int>()
             let deadlocks, loops, others = HashSet<int>(), HashSet<int>(), HashSet<int>()
             let mutable state, choice = -1, -1
             let mutable choices = 0
@@ -170,12 +181,15 @@ module Drn =
                     | ValueSome next when next = state + 1 && next < head.States ->
                         broken <- false
                         state <- next
+                        stateLines.Add number
 
                         for part in parts[2..] do
                             if part.StartsWith '[' then
                                 stateReward <- rewardOf findings number head.Rewards.Length index part
                             elif part.StartsWith '{' || part.StartsWith '!' then
                                 expect findings number "a state of an MDP or DTMC, without observation or rate" text
+                            elif part.StartsWith '"' && (part.Length < 3 || not (part.EndsWith '"')) then
+                                expect findings number "a label that ends with its quotation mark" part
                             else
                                 let label = part.Trim '"'
                                 builder.Label(label, state, number)
@@ -187,10 +201,12 @@ module Drn =
                     | ValueSome next when next >= head.States ->
                         broken <- true
                         findings.Add(number, $"a state in [0, {head.States})", string next)
-                    | _ ->
+                        state <- state + 1
+                    | found ->
                         broken <- true
                         expect findings number $"state {state + 1}, in order" text
-                        state <- state + 1
+                        // A state that is told again stays behind; one that is skipped to goes on from there.
+                        state <- if found.IsSome then Math.Max(state, found.Value) else state + 1
                 | "action" when state < 0 -> expect findings number "a state before the first action" text
                 | "action" ->
                     choice <- choice + 1
@@ -247,10 +263,8 @@ module Drn =
 
                 line <- reader.NextContent "//"
 
-            if state + 1 <> head.States then
-                findings.Add(reader.Number, $"{head.States} states, as @nr_states says", string (state + 1))
-            elif head.Choices.IsSome && head.Choices.Value <> choices then
-                findings.Add(reader.Number, $"{head.Choices.Value} choices, as @nr_choices says", string choices)
+            if findings.Count = 0 && state + 1 <> head.States then
+                findings.AddBetween(head.StatesLine, reader.Number, $"{head.States} states, as @nr_states says", string (state + 1))
 
             let isTerminal state = deadlocks.Contains state && loops.Contains state && not (others.Contains state)
             deadlocks |> Seq.filter isTerminal |> Seq.iter builder.Terminal
@@ -258,17 +272,21 @@ module Drn =
             if findings.Count = 0 then
                 names.Apply(builder, isTerminal)
 
-                match builder.Build() with
-                | Ok model -> Ok model
-                | Error errors ->
-                    findings.AddModel errors
+                match builder.Build(), head.Choices with
+                | Ok _, ValueSome(struct (told, line)) when told <> choices ->
+                    findings.AddBetween(line, reader.Number, $"{told} choices, as @nr_choices says", string choices)
+                    Error findings.All
+                | Ok model, _ -> Ok model
+                | Error errors, _ ->
+                    findings.AddModel(errors, Places.lines (fun state -> stateLines[state]))
                     Error findings.All
             else
                 Error findings.All
         with Unreadable ->
             Error findings.All
 
-    /// Writes a DRN file; it appears whole or not at all. An ArgumentException says what the format cannot hold: rewards belong to a state and action there, not to a successor.
+    /// Writes a DRN file; it appears whole or not at all. Blanks in names of actions become underscores; names of states, and labels that no state carries, have no place in
+    /// the format. An ArgumentException says what the format cannot hold: rewards belong to a state and action there, not to a successor.
     let write (path: string) (model: Model) : unit =
         let rowReward row =
             let first = model.offsets[row]
@@ -288,6 +306,11 @@ module Drn =
         | None -> ()
 
         let number = ModelError.number
+
+        let carries label s =
+            match model.labels.TryFind label with
+            | Some states -> Array.BinarySearch(states, s) >= 0
+            | None -> false
 
         let terminals =
             [
@@ -315,11 +338,14 @@ module Drn =
                     [
                         if Array.BinarySearch(model.initial, s) >= 0 then
                             "init"
-                        if model.IsTerminal s then
+                        if model.IsTerminal s || carries "deadlock" s then
                             "deadlock"
                         for entry in model.labels do
-                            if entry.Key <> "init" && entry.Key <> "deadlock" && Array.BinarySearch(entry.Value, s) >= 0 then
-                                if entry.Key.Contains ' ' then $"\"{entry.Key}\"" else entry.Key
+                            if entry.Key <> "init" && entry.Key <> "deadlock" && carries entry.Key s then
+                                if Seq.forall Char.IsAsciiLetterOrDigit (entry.Key.Replace('_', 'a')) then
+                                    entry.Key
+                                else
+                                    $"\"{entry.Key}\""
                     ]
                     |> List.map (fun label -> " " + label)
                     |> String.concat ""
@@ -330,7 +356,7 @@ module Drn =
                     out.WriteLine $"\taction 0 [0]\n\t\t{s} : 1"
 
                 for row in model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 do
-                    let name = model.ActionName(model.rowActions[row]).Replace(' ', '_')
+                    let name = PrismWriter.word (model.ActionName model.rowActions[row])
                     out.WriteLine $"\taction {name} [{number (rowReward row).Value}]"
 
                     for k in model.offsets[row] .. model.offsets[row + 1] - 1 do

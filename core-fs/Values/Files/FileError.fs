@@ -35,6 +35,29 @@ module FileError =
         let cut = if printable.Length > 60 then $"{printable.Substring(0, 60)}..." else printable
         if cut.Trim() = "" then "nothing" else $"'{cut}'"
 
+/// How a reader words places, and where its states stand.
+type internal Places =
+    {
+        /// The places from one to another, in words.
+        Words: int -> int -> string
+        /// Where a state stands, for errors that have no place of their own; 0 for nowhere.
+        OfState: int -> int
+        /// A state in words.
+        Named: int -> string
+    }
+
+/// Places as text files have them.
+[<RequireQualifiedAccess>]
+module internal Places =
+
+    /// Lines, with the line of each state.
+    let lines (ofState: int -> int) : Places =
+        {
+            Words = fun first last -> if last > first then $"lines {first} to {last}" else $"line {first}"
+            OfState = ofState
+            Named = fun state -> $"state {state}"
+        }
+
 /// Collects what is wrong with a file, in words up to a limit; the rest is counted.
 [<Sealed>]
 type internal Findings(path: string, limit: int) =
@@ -56,31 +79,34 @@ type internal Findings(path: string, limit: int) =
     member this.Add(line: int, expected: string, found: string) : unit =
         this.AddAt((if line > 0 then $"line {line}" else ""), line, line, expected, found)
 
-    /// Adds what a model builder found, whose places are lines.
-    member this.AddModel(found: ModelError list) : unit =
+    /// Adds an error about all lines from one to another.
+    member this.AddBetween(first: int, last: int, expected: string, found: string) : unit =
+        this.AddAt((Places.lines (fun _ -> 0)).Words first last, first, last, expected, found)
+
+    /// Adds what a model builder found.
+    member this.AddModel(found: ModelError list, places: Places) : unit =
         for error in found do
             let struct (expected, finding) = ModelError.expectation error.Fault
 
             let who =
                 [
                     if error.State >= 0 then
-                        $"state {error.State}"
+                        places.Named error.State
                     if error.Action >= 0 then
                         $"action {error.Action}"
                 ]
                 |> String.concat ", "
 
-            let place =
-                if error.Place < 0 then ""
-                elif error.Until > error.Place then $"lines {error.Place} to {error.Until}"
-                else $"line {error.Place}"
+            let line = if error.Place < 0 && error.State >= 0 then places.OfState error.State else Math.Max(0, error.Place)
+            let until = Math.Max(line, error.Until)
+            let place = if line = 0 then "" else places.Words line until
 
             let words =
                 if who = "" then place
                 elif place = "" then who
                 else $"{place} ({who})"
 
-            this.AddAt(words, Math.Max(0, error.Place), Math.Max(0, error.Until), expected, finding)
+            this.AddAt(words, line, until, expected, finding)
 
     /// All of them, and how many were left out.
     member _.All: FileError list =

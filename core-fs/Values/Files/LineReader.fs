@@ -7,15 +7,21 @@ open System.Text
 open System.Threading
 
 /// Reads a text file line by line, knows the number of the line, and refuses lines that no such file has: a hundred megabytes without a line break end
-/// after the first.
+/// after the first, and so does text that is no UTF-8 (nor UTF-16 with its mark): names would run together.
 [<Sealed>]
 type internal LineReader(path: string, findings: Findings, cancellation: CancellationToken) =
 
     /// The longest line, in characters.
     static let longest = 1 <<< 20
 
+    /// What stands for bytes that are no UTF-8: no text holds it.
+    static let undecodable = '\uFFFF'
+
+    static let encoding =
+        Encoding.GetEncoding("utf-8", EncoderFallback.ExceptionFallback, DecoderReplacementFallback(string undecodable))
+
     let stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 <<< 16)
-    let reader = new StreamReader(stream, UTF8Encoding(false, false), true, 1 <<< 16)
+    let reader = new StreamReader(stream, encoding, true, 1 <<< 16)
     let buffer = Array.zeroCreate<char>(1 <<< 16)
     let mutable filled = 0
     let mutable next = 0
@@ -62,7 +68,13 @@ type internal LineReader(path: string, findings: Findings, cancellation: Cancell
             if line.Length > 0 && line[line.Length - 1] = '\r' then
                 line.Length <- line.Length - 1
 
-            line.ToString()
+            let text = line.ToString()
+
+            if text.Contains undecodable then
+                findings.Add(number, "text in UTF-8", FileError.shown (text.Replace(undecodable, '?')))
+                raise Unreadable
+
+            text
 
     /// The next line that is neither blank nor a comment that starts with the mark, or null at the end.
     member this.NextContent(comment: string) : string | null =

@@ -63,7 +63,7 @@ module ModelFile =
             | Ok model -> Ok model
             | Error errors ->
                 let findings = Findings(path, options.ErrorLimit)
-                findings.AddModel errors
+                findings.AddModel(errors, log.Places)
                 Error findings.All
 
     /// Reads a model.

@@ -40,11 +40,15 @@ module internal PrismParts =
         findings
 
     let private rewardName (path: string) =
-        // "# Reward structure "name"" in the first lines.
-        File.ReadLines path
+        // "# Reward structure "name"" in the first lines, of which no more is read than they may hold.
+        use reader = new StreamReader(path)
+        let head = Array.zeroCreate<char> 4096
+        let filled = reader.ReadBlock(head, 0, head.Length)
+
+        String(head, 0, filled).Split '\n'
         |> Seq.truncate 4
         |> Seq.tryPick (fun line ->
-            if line.StartsWith("# Reward structure", StringComparison.Ordinal) && line.Length < 1000 then
+            if line.StartsWith("# Reward structure", StringComparison.Ordinal) then
                 Some(line.Substring("# Reward structure".Length).Trim().Trim('"'))
             else
                 None)
@@ -60,8 +64,9 @@ module internal PrismParts =
         ]
         |> List.map (fun path -> rewardName path, path)
 
+    // Rewards by state, choice and successor, each with its line.
     let readRewards path limit cancellation (isState: bool) (isMdp: bool) states =
-        let values = Dictionary<struct (int * int * int), float>()
+        let values = Dictionary<struct (int * int * int), struct (float * int)>()
 
         let length =
             if isState then 2
@@ -81,6 +86,8 @@ module internal PrismParts =
                         reader
                         $"a header of {if not isState && isMdp then 3 else 2} whole numbers"
                         [ (if not isState && isMdp then 3 else 2) ]
+
+                let first = reader.Number
 
                 if numbers[0] <> states then
                     findings.Add(reader.Number, $"{states} states like the .tra file", string numbers[0])
@@ -116,13 +123,13 @@ module internal PrismParts =
                                 match Field.tryNumber fields[length - 1] with
                                 | ValueNone -> expect findings reader.Number "a finite reward" fields[length - 1]
                                 | ValueSome reward ->
-                                    if not (values.TryAdd(key, reward)) then
+                                    if not (values.TryAdd(key, struct (reward, reader.Number))) then
                                         expect findings reader.Number "each entry once" $"{text} again"
 
                     line <- reader.NextContent "#"
 
-                if count <> numbers[numbers.Length - 1] then
-                    findings.Add(reader.Number, $"{numbers[numbers.Length - 1]} entries, as the header says", string count))
+                if findings.Count = 0 && count <> numbers[numbers.Length - 1] then
+                    findings.AddBetween(first, reader.Number, $"{numbers[numbers.Length - 1]} entries, as the header says", string count))
 
         findings, values
 
@@ -136,7 +143,26 @@ module internal PrismParts =
                 match reader.NextContent "#" with
                 | null -> refuse findings 1 "a header like (x,y)" ""
                 | line when not (line.StartsWith '(' && line.EndsWith ')') -> refuse findings reader.Number "a header like (x,y)" line
-                | line -> variables <- line.Trim('(', ')').Split ','
+                | line -> variables <- line.Substring(1, line.Length - 2).Split ','
+
+                // A file of names that this library wrote: they may hold anything.
+                let named = variables = [| "state" |]
+
+                let isValue (value: string) =
+                    match value.Trim().TrimStart('-', '+').ToLowerInvariant() with
+                    | ""
+                    | "nan"
+                    | "inf"
+                    | "infinity" -> false
+                    | _ -> true
+
+                let isTuple (values: string) =
+                    values.Length >= 2
+                    && values.StartsWith '('
+                    && values.EndsWith ')'
+                    && (named
+                        || (let parts = values.Substring(1, values.Length - 2).Split ','
+                            parts.Length = variables.Length && Array.forall isValue parts))
 
                 let mutable found = 0
                 let mutable line = reader.NextContent "#"
@@ -152,7 +178,7 @@ module internal PrismParts =
                     | ValueSome state ->
                         let value = text.Substring(colon + 1).Trim()
 
-                        if not (value.StartsWith '(' && value.EndsWith ')') || value.Split(',').Length <> variables.Length then
+                        if not (isTuple value) then
                             expect findings reader.Number $"'state:(values)' with {variables.Length} values" text
                         else
                             names[state] <- value
@@ -165,7 +191,12 @@ module internal PrismParts =
                     findings.Add(reader.Number, $"{count} states like the .tra file", string found))
 
         // Names that were written by this library stand alone in their brackets.
-        let names = if variables = [| "state" |] then names |> Array.map _.Trim('(', ')') else names
+        let names =
+            if variables = [| "state" |] then
+                names |> Array.map (fun name -> if name.Length > 2 then name.Substring(1, name.Length - 2) else name)
+            else
+                names
+
         findings, names, variables
 
     let readLabels path limit cancellation (builder: ModelBuilder) =

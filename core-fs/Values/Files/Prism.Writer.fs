@@ -15,14 +15,23 @@ module PrismWriter =
             seq { 1 .. model.TransitionCount - 1 }
             |> Seq.exists (fun k -> model.successors[k] = model.successors[k - 1] && Array.BinarySearch(model.offsets, k) < 0)
 
+        let labels = [ for entry in model.labels -> entry.Key ]
+
         if model.continuations.Length > 0 then
             ValueSome "transitions that end the episode or take several steps"
         elif duplicate then
             ValueSome "rows that lead to a successor twice, with different rewards"
+        elif Seq.append model.stateNames labels |> Seq.exists (Seq.exists Char.IsControl) then
+            ValueSome "a name with a line break or another control character"
+        elif labels |> Seq.exists (fun label -> label = "" || label.Contains '"') then
+            ValueSome "a label that is empty or holds a quotation mark"
         else
             ValueNone
 
-    /// Writes model.tra, and beside it .sta (if states have names), .lab and .trew (if anything is earned). Each file appears whole or not at all. An ArgumentException says
+    // An action's name as the formats can hold it: without blanks.
+    let internal word (name: string) : string = name |> String.map (fun c -> if Char.IsWhiteSpace c || Char.IsControl c then '_' else c)
+
+    /// Writes model.tra, and beside it .sta (if states have names), .lab and .trew (if anything is earned). Blanks in names of actions become underscores. Each file appears whole or not at all. An ArgumentException says
     /// what the format cannot hold.
     let write (path: string) (model: Model) : unit =
         match unwritable model with
@@ -57,7 +66,7 @@ module PrismWriter =
                 if row < 0 then
                     out.WriteLine $"{s} 0 {s} 1"
                 else
-                    let action = model.ActionName(model.rowActions[row]).Replace(' ', '_')
+                    let action = word (model.ActionName model.rowActions[row])
 
                     for k in model.offsets[row] .. model.offsets[row + 1] - 1 do
                         let p =
@@ -69,9 +78,16 @@ module PrismWriter =
                         out.WriteLine $"{s} {choice} {model.successors[k]} {p} {action}"))
 
         if model.stateNames.Length > 0 then
+            // Names like (1,2) are values of variables; others are names, and may hold anything.
+            let isValue (part: string) = (Field.tryNumber part).IsSome || part = "true" || part = "false"
+
             let tuples =
                 model.stateNames
-                |> Array.forall (fun name -> name.StartsWith '(' && name.EndsWith ')' && not (name.Trim('(', ')').Contains '('))
+                |> Array.forall (fun name ->
+                    name.Length > 2
+                    && name.StartsWith '('
+                    && name.EndsWith ')'
+                    && Array.forall isValue (name.Substring(1, name.Length - 2).Split ','))
 
             let arity = model.stateNames |> Array.map (fun name -> name.Split(',').Length) |> Array.distinct
 
@@ -83,13 +99,19 @@ module PrismWriter =
                     model.stateNames |> Array.iteri (fun s name -> out.WriteLine $"{s}:{name}")
                 else
                     out.WriteLine "(state)"
-                    model.stateNames |> Array.iteri (fun s name -> out.WriteLine $"{s}:({name.Replace(',', ';')})"))
+                    model.stateNames |> Array.iteri (fun s name -> out.WriteLine $"{s}:({name})"))
 
         let labels =
             [
                 "init", model.initial
-                if not terminals.IsEmpty then
-                    "deadlock", Array.ofList terminals
+                let deadlocks =
+                    Array.append (Array.ofList terminals) (defaultArg (model.labels.TryFind "deadlock") [||])
+                    |> Array.distinct
+                    |> Array.sort
+
+                if deadlocks.Length > 0 then
+                    "deadlock", deadlocks
+
                 for entry in model.labels do
                     if entry.Key <> "init" && entry.Key <> "deadlock" then
                         entry.Key, entry.Value

@@ -34,7 +34,9 @@ module PrismReader =
         let mutable builder = ModelBuilder 1
         let transitions = ResizeArray<struct (int * int * int * float * float * int)>()
         let names = ActionNames()
+        let used = HashSet<struct (int * int * int)>()
         let mutable isMdp = false
+        let mutable headerLine = 1
 
         let body =
             reading path limit cancellation (fun findings reader ->
@@ -42,8 +44,15 @@ module PrismReader =
                 isMdp <- numbers.Length = 3
                 let states, count = numbers[0], numbers[numbers.Length - 1]
 
+                headerLine <- reader.Number
+                let headerText = numbers |> Array.map string |> String.concat " "
+
                 if states = 0 then
                     refuse findings reader.Number "at least one state" "0"
+
+                // Before anything is made as large as the header says.
+                if numbers |> Array.pairwise |> Array.exists (fun (fewer, more) -> fewer > more) then
+                    refuse findings reader.Number "a choice for each state, and a transition for each choice" headerText
 
                 builder <- ModelBuilder states
                 builder.ErrorLimit <- limit
@@ -57,6 +66,10 @@ module PrismReader =
                     let text = nonNull line
                     let fields = Field.split text
                     found <- found + 1
+
+                    // A number where a DTMC has a name: the first line tells that the header lacks its choices.
+                    if found = 1 && not isMdp && fields.Length >= 4 && (Field.tryInterval fields[3]).IsSome then
+                        refuse findings headerLine "a header 'states choices transitions' before lines that have choices" headerText
 
                     if fields.Length < least || fields.Length > least + 1 then
                         expect findings reader.Number $"'{shape}'" text
@@ -82,6 +95,8 @@ module PrismReader =
                                     findings.Add(reader.Number, $"states in [0, {states})", string (max state successor))
                                 elif isMdp && choice >= Math.Max(1, numbers[1]) then
                                     findings.Add(reader.Number, $"a choice below {numbers[1]}, as the header says", string choice)
+                                elif not (used.Add(struct (state, choice, successor))) then
+                                    findings.Add(reader.Number, "each successor once", $"state {successor} again")
                                 else
                                     transitions.Add(struct (state, choice, successor, lower, upper, reader.Number))
 
@@ -93,10 +108,12 @@ module PrismReader =
 
                     line <- reader.NextContent "#"
 
-                if found <> count then
-                    findings.Add(reader.Number, $"{count} transitions, as the header says", string found)
-                elif isMdp && findings.Count = 0 && choices.Count <> numbers[1] then
-                    findings.Add(reader.Number, $"{numbers[1]} choices, as the header says", string choices.Count))
+                if findings.Count > 0 then
+                    ()
+                elif found <> count then
+                    findings.AddBetween(headerLine, reader.Number, $"{count} transitions, as the header says", string found)
+                elif isMdp && choices.Count <> numbers[1] then
+                    findings.AddBetween(headerLine, reader.Number, $"{numbers[1]} choices, as the header says", string choices.Count))
 
         if body.Count > 0 then
             Error body.All
@@ -133,18 +150,15 @@ module PrismReader =
                 else
                     Findings(path, limit)
 
-            let used = HashSet<struct (int * int * int)>()
-
-            let found (values: Dictionary<struct (int * int * int), float>) key =
+            let found (values: Dictionary<struct (int * int * int), struct (float * int)>) key =
                 match values.TryGetValue key with
-                | true, r -> r
+                | true, struct (reward, _) -> reward
                 | _ -> 0.0
 
             let loops, others = HashSet<int>(), HashSet<int>()
 
             for struct (state, choice, successor, lower, upper, line) in transitions do
                 let key = struct (state, choice, successor)
-                used.Add key |> ignore
                 let reward = found stateRewards (struct (state, -1, -1)) + found transitionRewards key
 
                 if lower = upper then
@@ -163,9 +177,10 @@ module PrismReader =
             for entry in transitionRewards do
                 if not (used.Contains entry.Key) then
                     let struct (state, choice, successor) = entry.Key
+                    let struct (_, line) = entry.Value
 
                     transitionFindings.Add(
-                        0,
+                        line,
                         "rewards of transitions that the .tra file has",
                         $"one of state {state}, choice {choice}, successor {successor}"
                     )
@@ -177,6 +192,7 @@ module PrismReader =
                 match builder.Build() with
                 | Ok model -> Ok model
                 | Error errors ->
-                    body.AddModel errors
+                    // A state without a line of its own is one of the header's.
+                    body.AddModel(errors, Places.lines (fun _ -> headerLine))
                     Error body.All
             | errors -> Error errors

@@ -163,8 +163,8 @@ type internal TransitionLogBuilder(findings: Findings, header: string[], headerP
                 lastEpisode <- episode
             | _ -> ()
 
-    /// The log, or nothing if there was an error.
-    member _.Build() : TransitionLog =
+    /// The log, with words for the places of its steps; nothing if there was an error.
+    member _.Build(place: int -> string) : TransitionLog =
         if steps.Count = 0 && findings.Count = 0 then
             findings.Add(headerLine, "at least one step after the header", "none")
 
@@ -183,4 +183,4 @@ type internal TransitionLogBuilder(findings: Findings, header: string[], headerP
                     Next = stateNumbers[step.Next]
                 })
 
-        TransitionLog(renumbered, stateNames, actionNames, List.ofSeq warnings)
+        TransitionLog(renumbered, stateNames, actionNames, List.ofSeq warnings, place)

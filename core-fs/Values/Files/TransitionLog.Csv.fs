@@ -53,7 +53,7 @@ module TransitionCsv =
 
                 line <- reader.Next()
 
-            Ok(builder.Build())
+            Ok(builder.Build(fun line -> $"line {line}"))
         with Unreadable ->
             Error findings.All
 

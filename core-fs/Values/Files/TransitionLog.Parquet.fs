@@ -53,6 +53,11 @@ module TransitionParquet =
         else
             raise (NotSupportedException $"text, whole numbers, float64 or boolean in the column {field.Name}, found {kind.Name}")
 
+    // A row in words, of those counted through the whole file from 1.
+    let private place (before: ResizeArray<int>) (row: int) : string =
+        let group = before.FindLastIndex(fun first -> first < row)
+        $"row group {group}, row {row - before[group]}"
+
     /// Reads a log: either the log, or all that is wrong, at most <c>limit</c> errors in words. Rows are counted within their row group, from 1.
     let read (limit: int) (cancellation: CancellationToken) (path: string) : Result<TransitionLog, FileError list> =
         let findings = Findings(path, limit)
@@ -66,7 +71,8 @@ module TransitionParquet =
                 try
                     let fields = reader.Schema.GetDataFields()
                     let builder = TransitionLogBuilder(findings, fields |> Array.map _.Name, "schema", 0)
-                    let mutable before = 0
+                    // How many rows stand before each row group.
+                    let before = ResizeArray [ 0 ]
 
                     for number in 0 .. reader.RowGroupCount - 1 do
                         cancellation.ThrowIfCancellationRequested()
@@ -75,12 +81,12 @@ module TransitionParquet =
                         let columns = fields |> Array.map (fun field -> column group field count cancellation)
 
                         for row in 0 .. count - 1 do
-                            let place = $"row group {number}, row {row + 1}"
-                            builder.Add(columns |> Array.map (fun values -> values[row]), place, before + row + 1)
+                            let row' = before[number] + row + 1
+                            builder.Add(columns |> Array.map (fun values -> values[row]), place before row', row')
 
-                        before <- before + count
+                        before.Add(before[number] + count)
 
-                    Ok(builder.Build())
+                    Ok(builder.Build(place before))
                 finally
                     wait (fun () -> reader.DisposeAsync().AsTask())
             with

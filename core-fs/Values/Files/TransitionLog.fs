@@ -57,10 +57,22 @@ type LogCount =
 
 /// Logged transitions, with names of states and actions as numbers. Numbers sort as numbers, other names by their characters.
 [<Sealed>]
-type TransitionLog internal (steps: LogStep[], states: string[], actions: string[], warnings: string list) =
+type TransitionLog internal (steps: LogStep[], states: string[], actions: string[], warnings: string list, place: int -> string) =
 
     // Pairs of a state and an action that were seen, and successors.
     let acted = HashSet<int>(steps |> Seq.map _.State)
+
+    /// How the file words the places of its steps.
+    member internal _.Places: Places =
+        {
+            Words = fun first last -> if last > first then $"{place first} to {place last}" else place first
+            OfState =
+                fun state ->
+                    match steps |> Array.tryFind (fun step -> step.State = state || step.Next = state) with
+                    | Some step -> step.Place
+                    | None -> 0
+            Named = fun state -> $"state '{states[state]}'"
+        }
 
     /// The steps, in the order of the file.
     member _.Steps: ReadOnlySpan<LogStep> = ReadOnlySpan steps

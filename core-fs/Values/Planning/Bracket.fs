@@ -16,6 +16,8 @@ type Bracket =
         Residual: float
         /// The smallest half-width to be had at these values: that of a residual that rounding explains.
         Floor: float
+        /// How many widths of the bracket the greedy policy of the values may lose.
+        LossWidths: float
         /// What stands behind the bracket.
         Certificate: Certificate
     }
@@ -50,12 +52,14 @@ module Bracket =
         let residual = Math.Max(abs smallest, abs largest)
         let floor = Bound.above (rounding * (1.0 + 2.0 * series largestFactor))
 
-        if not (Double.IsFinite rounding) then
+        // A discount so near one that rounding may hide the difference certifies nothing.
+        if not (Double.IsFinite rounding && largestFactor < 1.0) then
             {
                 Below = Double.NegativeInfinity
                 Above = Double.PositiveInfinity
                 Residual = residual
                 Floor = 0.0
+                LossWidths = Double.PositiveInfinity
                 Certificate = Certificate.Estimate
             }
         elif span then
@@ -71,6 +75,7 @@ module Bracket =
                 Above = widened 1.0 above + rounding
                 Residual = residual
                 Floor = floor
+                LossWidths = 1.0
                 Certificate = Certificate.SpanBounds
             }
         else
@@ -81,6 +86,7 @@ module Bracket =
                 Above = bound
                 Residual = residual
                 Floor = floor
+                LossWidths = 2.0
                 Certificate = Certificate.Contraction
             }
 
@@ -119,4 +125,7 @@ module Bracket =
                 Math.Max(bellman.Rounding values, bellman.Rounding image) / (1.0 - factor)
 
         let span = operator.Monotone && operator.Translation.IsSome
-        ofExtremes span (struct (0.0, factor)) true rounding smallest largest
+
+        // The greedy policy of V is not the one that the sweep followed. From G V - V >= b and G V <= V + B follows T V >= V + b - g B, so that
+        // it loses at most (2 B - b) g/(1-g), which is twice the width or less.
+        { ofExtremes span (struct (0.0, factor)) true rounding smallest largest with LossWidths = 2.0 }

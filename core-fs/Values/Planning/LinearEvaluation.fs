@@ -2,6 +2,7 @@ namespace ValueFlow.Core.Values
 
 open System
 open System.Collections.Generic
+open System.Threading
 open MathNet.Numerics
 open MathNet.Numerics.LinearAlgebra
 open MathNet.Numerics.LinearAlgebra.Double
@@ -20,8 +21,8 @@ module internal LinearEvaluation =
     [<Literal>]
     let private Patience = 100
 
-    // Stops where nothing more is gained.
-    let private stalled () =
+    // Stops where nothing more is gained, or nobody waits any longer.
+    let private stalled (cancellation: CancellationToken) =
         let best, since = ref Double.PositiveInfinity, ref 0
 
         DelegateStopCriterion<float>(fun iteration _ _ residual ->
@@ -31,13 +32,13 @@ module internal LinearEvaluation =
                 best.Value <- size
                 since.Value <- iteration
 
-            if iteration - since.Value > Patience then
+            if iteration - since.Value > Patience || cancellation.IsCancellationRequested then
                 IterationStatus.StoppedWithoutConvergence
             else
                 IterationStatus.Continue)
 
     // BiCGStab, started anew from its own answer (with the residual computed anew) for as long as that halves the residual. van der Vorst 1992.
-    let private krylov (matrix: SparseMatrix) (right: float[]) (guess: float[]) =
+    let private krylov (matrix: SparseMatrix) (right: float[]) (guess: float[]) (cancellation: CancellationToken) =
         let target = DenseVector.OfArray right
         let preconditioner = MILU0Preconditioner false
         let residual (x: DenseVector) = (target - matrix * x).InfinityNorm()
@@ -50,7 +51,7 @@ module internal LinearEvaluation =
                     IterationCountStopCriterion<float> 10000,
                     ResidualStopCriterion<float> 1e-15,
                     FailureStopCriterion<float>(),
-                    stalled ()
+                    stalled cancellation
                 )
 
             try
@@ -61,15 +62,17 @@ module internal LinearEvaluation =
 
             let reached = residual answer
 
-            if reached < 0.5 * bestResidual then improve answer reached
-            elif reached < bestResidual then answer
-            else best
+            if reached < 0.5 * bestResidual && not cancellation.IsCancellationRequested then
+                improve answer reached
+            elif reached < bestResidual then
+                answer
+            else
+                best
 
         let start = DenseVector.OfArray guess
         (improve start (residual start)).ToArray()
 
-    /// Solves a system that is given by its entries, each place once. The Krylov method starts from the guess, and keeps it where it fails.
-    let solveEntries (count: int) (entries: ResizeArray<struct (int * int * float)>) (right: float[]) (guess: float[]) : float[] =
+    let private solveEntries count (entries: ResizeArray<struct (int * int * float)>) (right: float[]) (guess: float[]) cancellation =
         let found =
             if count <= DenseLimit then
                 let matrix = DenseMatrix.Create(count, count, 0.0)
@@ -79,12 +82,16 @@ module internal LinearEvaluation =
 
                 matrix.LU().Solve(DenseVector.OfArray right).ToArray()
             else
-                krylov (SparseMatrix.OfIndexed(count, count, entries)) right guess
+                krylov (SparseMatrix.OfIndexed(count, count, entries)) right guess cancellation
 
         if Array.forall Double.IsFinite found then found else guess
 
-    /// The entries of I - P, each place once, for the rows of P that <c>write</c> adds up: it calls back with column and weight.
-    let entries (count: int) (write: int -> (int -> float -> unit) -> unit) : ResizeArray<struct (int * int * float)> =
+    // The entries of I - P, each place once.
+    let private entries
+        count
+        (write: int -> (int -> float -> unit) -> unit)
+        (cancellation: CancellationToken)
+        : ResizeArray<struct (int * int * float)> =
         let found = ResizeArray<struct (int * int * float)>(4 * count)
         let sums = Dictionary<int, float>()
 
@@ -93,6 +100,7 @@ module internal LinearEvaluation =
             sums[column] <- (if known then sum else 0.0) - weight
 
         for i in 0 .. count - 1 do
+            cancellation.ThrowIfCancellationRequested()
             sums.Clear()
             add i -1.0
             write i add
@@ -102,8 +110,20 @@ module internal LinearEvaluation =
 
         found
 
-    /// (I - gamma P_pi)^-1 r_pi for a policy that is given by the probability of each row.
-    let solve (kernel: Kernel) (policy: float[]) (guess: float[]) : float[] =
+    /// (I - P)^-1 r, for the rows of P that <c>write</c> adds up: it calls back with column and weight. The Krylov method starts from the guess; where the
+    /// solve fails, or is cancelled, the guess is the answer.
+    let solveRows
+        (count: int)
+        (write: int -> (int -> float -> unit) -> unit)
+        (right: float[])
+        (guess: float[])
+        (cancellation: CancellationToken)
+        =
+        Interruptible.run 0 cancellation (fun () -> solveEntries count (entries count write cancellation) right guess cancellation)
+        |> ValueOption.defaultValue guess
+
+    /// (I - gamma P_pi)^-1 r_pi for a policy that is given by the probability of each row; the guess, if it is cancelled.
+    let solve (kernel: Kernel) (policy: float[]) (guess: float[]) (cancellation: CancellationToken) : float[] =
         let model = kernel.Model
         let right = Array.zeroCreate<float> model.stateCount
 
@@ -115,5 +135,4 @@ module internal LinearEvaluation =
                     for k in model.offsets[row] .. model.offsets[row + 1] - 1 do
                         add model.successors[k] (policy[row] * kernel.Weights[k])
 
-        let matrix = entries model.stateCount write
-        solveEntries model.stateCount matrix right guess
+        solveRows model.stateCount write right guess cancellation

@@ -1,6 +1,7 @@
 namespace ValueFlow.Core.Values
 
 open System
+open System.Numerics.Tensors
 open ValueFlow.Core.Foundations
 
 /// What planning methods share: the loop that applies, brackets, reports and stops; and the solution that it hands out.
@@ -43,6 +44,11 @@ module Planning =
 
             struct (values, lower, upper, Bound.above bound)
 
+    // What it costs to store a value and its bounds, and to subtract them again.
+    let private storing (bracket: Bracket) (image: float[]) =
+        let largest = abs (TensorPrimitives.MaxMagnitude(ReadOnlySpan image))
+        6.0 * Bound.unitRoundoff * (largest + Math.Max(abs bracket.Below, abs bracket.Above))
+
     let private firstNotFinite (model: Model) (image: float[]) =
         image
         |> Array.tryFindIndex (Double.IsFinite >> not)
@@ -72,6 +78,19 @@ module Planning =
                 4
 
         let mutable sweeps = 0
+        let mutable floor = 0.0
+        // Float64 cannot shorten a step any more once (1 - factor) of it is less than the last digit; steps to and fro, and steps ahead, then go on
+        // for ever. The first attempt takes the mean of values and image, which ends the former; the second goes all the way along
+        // the latter. What they lead to is kept only if it halves the bound.
+        let mutable attempt = 0
+
+        let venture (values: float[]) (image: float[]) =
+            attempt <- attempt + 1
+            let further = if attempt = 1 then -0.5 else factor / (1.0 - factor)
+
+            for s in 0 .. values.Length - 1 do
+                values[s] <- image[s] + further * (image[s] - values[s])
+
         let mutable best = Double.PositiveInfinity
         let mutable halved = 0
         // The last application that was completed, kept for a run that ends on the way.
@@ -84,6 +103,7 @@ module Planning =
                 Above = Double.PositiveInfinity
                 Residual = Double.PositiveInfinity
                 Floor = 0.0
+                LossWidths = Double.PositiveInfinity
                 Certificate = Certificate.Estimate
             }
 
@@ -105,31 +125,37 @@ module Planning =
                     let words = firstNotFinite model image |> Option.defaultValue $"the residual became {found.Residual}"
                     outcome <- ValueSome(Outcome.NotFinite words)
                 else
-                    bracket <- found
-                    Array.blit values 0 basis 0 values.Length
-                    Array.blit image 0 reached 0 image.Length
-                    let certified = bracket.Certificate <> Certificate.Estimate
-                    let half = if certified then bracket.HalfWidth else Double.PositiveInfinity
+                    let certified = found.Certificate <> Certificate.Estimate
+                    // Values and bounds are stored in float64, which rounds as well.
+                    let storing = storing found image
+                    let half = if certified then Bound.above (found.HalfWidth + storing) else Double.PositiveInfinity
 
-                    last <- { Applications = sweeps; Residual = bracket.Residual; Bound = half }
+                    if attempt > 0 && not (half <= 0.5 * last.Bound) then
+                        if attempt = 1 then venture values image else outcome <- ValueSome Outcome.PrecisionFloor
+                    else
+                        attempt <- 0
+                        bracket <- found
+                        floor <- if certified then Bound.above (found.Floor + storing) else 0.0
+                        Array.blit values 0 basis 0 values.Length
+                        Array.blit image 0 reached 0 image.Length
+                        last <- { Applications = sweeps; Residual = found.Residual; Bound = half }
+                        history.Add last
+                        options.Progress last
+                        let progress = if certified then found.Above - found.Below else found.Residual
 
-                    history.Add last
-                    options.Progress last
-                    let progress = if certified then bracket.Above - bracket.Below else bracket.Residual
+                        if progress <= 0.5 * best then
+                            best <- progress
+                            halved <- sweeps
 
-                    if progress <= 0.5 * best then
-                        best <- progress
-                        halved <- sweeps
-
-                    // Adding the midpoint rounds as well: a little less than the tolerance is asked for.
-                    if (if certified then half * (1.0 + 1e-9) else bracket.Residual) <= options.Tolerance then
-                        outcome <- ValueSome Outcome.Converged
-                    elif certified && half <= bracket.Floor then
-                        outcome <- ValueSome Outcome.PrecisionFloor
-                    elif certified && sweeps - halved > patience then
-                        outcome <- ValueSome Outcome.PrecisionFloor
-                    elif not (advance.Invoke(values, image, bracket)) then
-                        outcome <- ValueSome Outcome.Cancelled
+                        if (if certified then half else found.Residual) <= options.Tolerance then
+                            outcome <- ValueSome Outcome.Converged
+                        elif certified && half <= floor then
+                            outcome <- ValueSome Outcome.PrecisionFloor
+                        elif certified && sweeps - halved > patience then
+                            halved <- sweeps
+                            venture values image
+                        elif not (advance.Invoke(values, image, found)) then
+                            outcome <- ValueSome Outcome.Cancelled
 
         let struct (middle, lower, upper, bound) = enclose model reached bracket
         let direction = bellman.Action.Direction
@@ -145,8 +171,7 @@ module Planning =
         let loss =
             match bellman.Action with
             | _ when policy.Length = 0 -> Double.PositiveInfinity
-            | :? Extreme when bracket.Certificate = Certificate.SpanBounds -> Bound.above (bracket.Above - bracket.Below) * (1.0 + 1e-9)
-            | :? Extreme -> Bound.above (2.0 * (bracket.Above - bracket.Below))
+            | :? Extreme -> Bound.above (bracket.LossWidths * (bracket.Above - bracket.Below))
             | _ -> Double.PositiveInfinity
 
         {
@@ -155,7 +180,7 @@ module Planning =
             Upper = upper
             Policy = policy
             Bound = bound
-            Floor = bracket.Floor
+            Floor = floor
             PolicyLoss = loss
             Certificate = bracket.Certificate
             Outcome = outcome.Value

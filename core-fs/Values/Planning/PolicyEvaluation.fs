@@ -22,7 +22,7 @@ module PolicyEvaluation =
 
         let evaluation = bellman.With(PolicyMean policy)
         let guess = Array.zeroCreate bellman.Kernel.Model.StateCount
-        let values = LinearEvaluation.solve bellman.Kernel policy.Rows guess
+        let values = LinearEvaluation.solve bellman.Kernel policy.Rows guess options.Cancellation
         let start = if Array.forall Double.IsFinite values then values else guess
         let solution = ValueIteration.solveFrom (ValueSome start) options evaluation
 

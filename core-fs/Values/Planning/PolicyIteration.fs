@@ -59,7 +59,7 @@ module PolicyIteration =
                         if row >= 0 then
                             policy[row] <- 1.0
 
-                    let found = LinearEvaluation.solve bellman.Kernel policy image
+                    let found = LinearEvaluation.solve bellman.Kernel policy image options.Cancellation
                     copy (if Array.forall Double.IsFinite found then found else image) values
                     true
                 | _ ->

@@ -71,4 +71,4 @@ type EpsilonMix(epsilon: float, direction: Direction) =
             let best = Extreme(direction).OnTensor(rows, q)
             let count = (rows.ActionMask.``to`` torch.float64).sum 1L
             let mean = (q.mul (rows.ActionMask.``to`` torch.float64)).sum(1L).div count
-            (Elementwise.times (1.0 - epsilon) best).add(Elementwise.times epsilon mean))
+            Elementwise.sum (Elementwise.times (1.0 - epsilon) best) (Elementwise.times epsilon mean))

@@ -10,12 +10,16 @@ open ValueFlow.Core.Foundations
 type internal LogSumExpRow(temperature: float, prior: float[]) =
     interface IActionRowSummary with
         member _.Value(q, firstRow) =
+            // The best value; differences from it are divided by the temperature, so that none overflows.
+            let sign = Math.Sign temperature |> float
             let mutable best = Double.NegativeInfinity
 
             // Actions without prior probability take no part.
             for place in 0 .. q.Length - 1 do
                 if prior.Length = 0 || prior[firstRow + place] > 0.0 then
-                    best <- Math.Max(best, q[place] / temperature)
+                    best <- Math.Max(best, sign * q[place])
+
+            let best = sign * best
 
             let mutable sum = 0.0
 
@@ -23,9 +27,9 @@ type internal LogSumExpRow(temperature: float, prior: float[]) =
                 let weight = if prior.Length = 0 then 1.0 / float q.Length else prior[firstRow + place]
 
                 if weight > 0.0 then
-                    sum <- sum + weight * Math.Exp(q[place] / temperature - best)
+                    sum <- sum + weight * Math.Exp((q[place] - best) / temperature)
 
-            temperature * (best + Math.Log sum)
+            best + temperature * Math.Log sum
 
 /// t log sum over a of pi0(a | s) exp(q(a) / t): the best value less t times the divergence from the prior pi0, for t &gt; 0; the smallest, softened,
 /// for t &lt; 0. With a uniform prior it is the mellowmax of 1/t (Asadi and Littman 2017, "An alternative softmax operator for reinforcement learning").
@@ -70,10 +74,11 @@ type LogSumExp private (name: string, temperature: float, prior: Policy voption)
                     mask.div (Elementwise.atLeast 1.0 (mask.sum (1L, keepdim = true)))
 
             let none = Elementwise.isAtMost 0.0 weights
-            let scaled = Elementwise.times (1.0 / temperature) q |> Elementwise.fill none Double.NegativeInfinity
-            let best = scaled.amax ([| 1L |], keepdim = true)
-            let sum = (weights.mul ((scaled.sub best).exp())).sum 1L
-            Elementwise.times temperature ((best.squeeze 1L).add(sum.log ())))
+            let sign = float (sign temperature)
+            let signed = Elementwise.times sign q |> Elementwise.fill none Double.NegativeInfinity
+            let best = signed.amax ([| 1L |], keepdim = true)
+            let sum = (weights.mul ((Elementwise.over (abs temperature) (signed.sub best)).exp())).sum 1L
+            Elementwise.sum (Elementwise.times sign (best.squeeze 1L)) (Elementwise.times temperature (sum.log ())))
 
 /// The row form of the Boltzmann mean.
 [<Struct; IsReadOnly>]

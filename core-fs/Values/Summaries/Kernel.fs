@@ -1,6 +1,7 @@
 namespace ValueFlow.Core.Values
 
 open System
+open System.Numerics.Tensors
 open ValueFlow.Core.Foundations
 
 /// A model with a discount folded in: the arrays that sweeps read. The discount of a transition is gamma(s, a, s') =
@@ -65,11 +66,11 @@ type Kernel(model: Model, discount: float) =
 
     let slack = float (longestRow + 4) * Bound.unitRoundoff
 
-    let extremes (values: float seq) =
-        if Seq.isEmpty values then
+    let extremes (values: float[]) =
+        if values.Length = 0 then
             struct (0.0, 0.0)
         else
-            struct (Seq.min values * (1.0 - slack), Seq.max values * (1.0 + slack))
+            struct (TensorPrimitives.Min(ReadOnlySpan values) * (1.0 - slack), TensorPrimitives.Max(ReadOnlySpan values) * (1.0 + slack))
 
     /// The model.
     member _.Model = model
@@ -99,14 +100,15 @@ type Kernel(model: Model, discount: float) =
         elif model.continuations.Length = 0 then struct (discount * (1.0 - slack), discount * (1.0 + slack))
         else extremes discounts.Value
 
-    /// max |r| + gamma max |V|: no outcome is larger.
+    /// max |r| + gamma max |V|: no outcome is larger. Not below 2^-1000, so that what a summary loses below the least normal number is
+    /// a part of its rounding too.
     member _.Magnitude(values: float[]) : float =
         let mutable largest = 0.0
 
         for value in values do
             largest <- Math.Max(largest, abs value)
 
-        largestReward + discount * largest
+        Math.Max(largestReward + discount * largest, Math.ScaleB(1.0, -1000))
 
     /// Writes sign * (r + gamma V(s')) for the transitions of a row.
     member internal _.WriteOutcomes(values: float[], row: int, sign: float, outcomes: Span<float>) : unit =

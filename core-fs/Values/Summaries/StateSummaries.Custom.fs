@@ -30,6 +30,12 @@ type internal CustomRow(kernel: Kernel, rho: RowFunction) =
 type CustomSummary(name: string, claim: SummaryClaim, roundingUnits: float voption, rho: RowFunction) =
     inherit StateSummary(name, claim)
 
+    do
+        match roundingUnits with
+        | ValueSome units when not (units >= 0.0 && Double.IsFinite units) ->
+            invalidArg (nameof roundingUnits) $"rounding units must be finite and not negative but are {units}"
+        | _ -> ()
+
     override _.Rounding(_, magnitude) =
         match roundingUnits with
         | ValueSome units -> units * Bound.unitRoundoff * magnitude

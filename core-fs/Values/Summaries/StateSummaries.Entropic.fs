@@ -62,4 +62,4 @@ type Entropic(aversion: float, attitude: Attitude) =
             let exponents = Elementwise.times (-aversion * attitude.Sign) (rows.Outcomes values)
             let largest = exponents.amax ([| 1L |], keepdim = true)
             let sum = (rows.Probabilities.mul ((exponents.sub largest).exp())).sum 1L
-            Elementwise.times (-attitude.Sign / aversion) (sum.log().add(largest.squeeze 1L)))
+            Elementwise.times (-attitude.Sign / aversion) (Elementwise.sum (sum.log ()) (largest.squeeze 1L)))

@@ -27,8 +27,8 @@ type Expectation() =
 
     override _.Factors kernel = kernel.MassFactors
 
-    // n products and sums, each weight and mean reward rounded before: (n + 6) units of roundoff.
-    override _.Rounding(kernel, magnitude) = float (kernel.LongestRow + 6) * Bound.unitRoundoff * magnitude
+    // The mean reward is a sum of n products that goes through n sums more, a weight rounds twice before: (2 n + 8) units of roundoff.
+    override _.Rounding(kernel, magnitude) = float (2 * kernel.LongestRow + 8) * Bound.unitRoundoff * magnitude
 
     override _.Misses model =
         if model.IsInterval then

@@ -69,5 +69,5 @@ type Interval(attitude: Attitude) =
             let room = (rows.Upper.sub rows.Lower).gather(1L, order)
             let before = (room.cumsum 1L).sub room
             let left = (Elementwise.plus 1.0 ((least.sum (1L, keepdim = true)).neg())).sub before
-            let mass = least.add (torch.minimum (Elementwise.atLeast 0.0 left, room))
+            let mass = Elementwise.sum least (torch.minimum (Elementwise.atLeast 0.0 left, room))
             signed ((mass.mul sorted).sum 1L))

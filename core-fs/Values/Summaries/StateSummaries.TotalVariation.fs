@@ -138,7 +138,7 @@ type TotalVariation(radius: float, support: Support, attitude: Attitude) =
                     // (R, K, 1) successors against (1, 1, C) candidates: is the candidate a successor?
                     let inside = (rows.Successors.unsqueeze(2L).eq(states.reshape [| 1L; 1L; -1L |])).any 1L
                     let mean = signed ((rows.Probabilities.mul rows.Rewards).sum 1L)
-                    let earned = (mean.unsqueeze 1L).add(Elementwise.times rows.Kernel.Discount (least.unsqueeze 0L))
+                    let earned = Elementwise.sum (mean.unsqueeze 1L) (Elementwise.times rows.Kernel.Discount (least.unsqueeze 0L))
                     let outside = Elementwise.fill inside Double.PositiveInfinity earned
                     torch.minimum (nominal, outside.amin [| 1L |])
 
@@ -148,4 +148,4 @@ type TotalVariation(radius: float, support: Support, attitude: Attitude) =
             let left = before.neg () |> Elementwise.plus radius |> Elementwise.atLeast 0.0
             let moved = torch.minimum (left, masses)
             let kept = ((masses.sub moved).mul sorted).sum 1L
-            signed (kept.add ((moved.sum 1L).mul worst)))
+            signed (Elementwise.sum kept ((moved.sum 1L).mul worst)))

@@ -94,7 +94,7 @@ type TensorRows(kernel: Kernel) =
     member _.Outcomes(values: torch.Tensor) : torch.Tensor =
         Shape.require (nameof values) [ int64 model.StateCount ] values
         Shape.requireType (nameof values) torch.float64 values
-        rewards.add (discounts.mul (values.index_select(0L, successors.flatten ()).reshape successors.shape))
+        Elementwise.sum rewards (discounts.mul (values.index_select(0L, successors.flatten ()).reshape successors.shape))
 
     /// Row summaries (R) as action values (S, A); places that are no action hold zero.
     member _.ByState(summaries: torch.Tensor) : torch.Tensor =

@@ -138,7 +138,16 @@ module internal Collapsed =
         let bounds one other = Array.init model.stateCount (ofUnknown (if sign > 0.0 then one else other))
         let lower = bounds enclosure.Lower enclosure.Upper
         let upper = bounds enclosure.Upper enclosure.Lower
-        let values = Array.map2 (fun l u -> if l = u then l else 0.5 * l + 0.5 * u) lower upper
+
+        // The midpoint; where a bound is infinite, what policy iteration found.
+        let values =
+            Array.init model.stateCount (fun s ->
+                if lower[s] = upper[s] then
+                    lower[s]
+                else
+                    let middle = 0.5 * lower[s] + 0.5 * upper[s]
+                    if Double.IsFinite middle then middle else ofUnknown enclosure.Point s)
+
         let chosen = Array.create model.stateCount -1
         let owner = Array.zeroCreate<int> model.RowCount
 

@@ -9,6 +9,9 @@ open ValueFlow.Core.Foundations
 [<RequireQualifiedAccess>]
 module Reachability =
 
+    [<Literal>]
+    let private Method = "policy iteration, enclosed"
+
     // The states from which some policy reaches the target with positive probability.
     let private canReach (model: Model) (target: bool[]) =
         let predecessors = Array.init model.stateCount (fun _ -> ResizeArray<int>(0))
@@ -56,10 +59,7 @@ module Reachability =
 
         struct (inside, rows)
 
-    /// The probabilities, certified by enclosure.
-    let solve (options: RunOptions) (direction: Direction) (label: string) (model: Model) : Result<Solution, UndiscountedError> =
-        RunOptions.require options
-
+    let private search (direction: Direction) (label: string) (model: Model) (options: RunOptions) : Result<Solution, UndiscountedError> =
         match model.labels.TryFind label with
         | _ when model.IsInterval -> Error UndiscountedError.IntervalModel
         | None
@@ -121,5 +121,9 @@ module Reachability =
                 Error(UndiscountedError.NeverEnds(EndComponents.names model states))
             | Ok start ->
                 TransientSystem.enclose options collapsed.System start (if maximise then 0.0 else -1.0) (if maximise then 1.0 else 0.0)
-                |> Collapsed.solution "policy iteration, enclosed" model sign decided collapsed rowOf
+                |> Collapsed.solution Method model sign decided collapsed rowOf
                 |> Ok
+
+    /// The probabilities, certified by enclosure.
+    let solve (options: RunOptions) (direction: Direction) (label: string) (model: Model) : Result<Solution, UndiscountedError> =
+        Undiscounted.solve Method options model (search direction label model)

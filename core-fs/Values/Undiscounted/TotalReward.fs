@@ -1,12 +1,16 @@
 namespace ValueFlow.Core.Values
 
 open System
+open System.Threading
 open ValueFlow.Core.Foundations
 
 /// The expected sum of all rewards, without a discount, where it is well defined: where the best policies end almost surely, or come to rest where
 /// nothing more is earned. Anything else is refused, and the states are named. Puterman 1994, "Markov decision processes", chapter 7.
 [<RequireQualifiedAccess>]
 module TotalReward =
+
+    [<Literal>]
+    let private Method = "policy iteration, enclosed"
 
     // The mean reward of a row, with the sign; exactly zero if every reward is.
     let private mean (model: Model) (sign: float) row =
@@ -19,12 +23,13 @@ module TotalReward =
 
     // Bounds on the largest mean reward per step of staying in a component, from relative value iteration on half steps, which are aperiodic.
     // max over s of (T v - v) bounds the gain from above for any v, its minimum from below (Puterman 1994, theorem 8.5.5).
-    let private gain (model: Model) sign (inside: bool[]) (members: int[]) =
+    let private gain (model: Model) sign (inside: bool[]) (members: int[]) (cancellation: CancellationToken) =
         let mutable v = Array.zeroCreate<float> model.stateCount
         let mutable lower, upper = Double.NegativeInfinity, Double.PositiveInfinity
         let mutable sweep = 0
 
         while sweep < 20_000 && not (lower > 0.0 || upper < 0.0) do
+            cancellation.ThrowIfCancellationRequested()
             let next = Array.copy v
             let mutable smallest, largest, size = Double.PositiveInfinity, Double.NegativeInfinity, 0.0
 
@@ -56,36 +61,32 @@ module TotalReward =
         struct (lower, upper)
 
     // What forbids a total in a component, if anything does.
-    let private refusal (model: Model) sign (inside: bool[]) (states: int[]) =
-        let signs =
-            [
-                for s in states do
-                    for row in model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 do
-                        if inside[row] then
-                            let silent =
-                                Seq.forall (fun k -> model.rewards[k] = 0.0) (seq { model.offsets[row] .. model.offsets[row + 1] - 1 })
+    let private refusal (model: Model) sign (inside: bool[]) (cancellation: CancellationToken) (states: int[]) =
+        let silent row = Seq.forall (fun k -> model.rewards[k] = 0.0) (seq { model.offsets[row] .. model.offsets[row + 1] - 1 })
+        let mutable earns, loses, unsure = false, false, false
 
-                            struct (silent, mean model sign row)
-            ]
+        for s in states do
+            cancellation.ThrowIfCancellationRequested()
 
-        let earns = signs |> List.exists (fun (struct (_, r)) -> r > 0.0)
-        let losesOrRests = signs |> List.forall (fun (struct (silent, r)) -> silent || r < 0.0)
+            for row in model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 do
+                if inside[row] then
+                    let earned = mean model sign row
+                    earns <- earns || earned > 0.0
+                    loses <- loses || earned < 0.0
+                    unsure <- unsure || (earned = 0.0 && not (silent row))
 
-        if losesOrRests then
+        if not (earns || unsure) then
             None
-        elif earns && signs |> List.forall (fun (struct (_, r)) -> r >= 0.0) then
+        elif earns && not loses then
             Some(UndiscountedError.InfiniteReward(EndComponents.names model states))
         else
-            let struct (lower, upper) = gain model sign inside states
+            let struct (lower, upper) = gain model sign inside states cancellation
 
             if lower > 0.0 then Some(UndiscountedError.InfiniteReward(EndComponents.names model states))
             elif upper < 0.0 then None
             else Some(UndiscountedError.UndecidedReward(EndComponents.names model states))
 
-    /// The total reward, best in the direction, certified by enclosure; or why there is none.
-    let solve (options: RunOptions) (direction: Direction) (model: Model) : Result<Solution, UndiscountedError> =
-        RunOptions.require options
-
+    let private search (direction: Direction) (model: Model) (options: RunOptions) : Result<Solution, UndiscountedError> =
         if model.IsInterval then
             Error UndiscountedError.IntervalModel
         else
@@ -95,7 +96,7 @@ module TotalReward =
             let lasting = Array.init model.RowCount (fun row -> each row (fun k -> model.Continuation k = 1.0))
             let struct (components, inside) = EndComponents.find model lasting
 
-            let refused = EndComponents.members components |> Array.tryPick (refusal model sign inside)
+            let refused = EndComponents.members components |> Array.tryPick (refusal model sign inside options.Cancellation)
 
             match refused with
             | Some error -> Error error
@@ -119,11 +120,14 @@ module TotalReward =
 
                     Error(UndiscountedError.NeverEnds(EndComponents.names model states))
                 | Ok start ->
-                    let earns =
-                        Seq.exists (fun row -> collapsed.System.Constants[row] > 0.0) (seq { 0 .. collapsed.System.Constants.Length - 1 })
+                    let earns = model.rewards |> Array.exists (fun r -> sign * r > 0.0)
 
                     let most = if earns then Double.PositiveInfinity else 0.0
 
                     TransientSystem.enclose options collapsed.System start Double.NegativeInfinity most
-                    |> Collapsed.solution "policy iteration, enclosed" model sign decided collapsed (fun s -> model.rowOffsets[s])
+                    |> Collapsed.solution Method model sign decided collapsed (fun s -> model.rowOffsets[s])
                     |> Ok
+
+    /// The total reward, best in the direction, certified by enclosure; or why there is none.
+    let solve (options: RunOptions) (direction: Direction) (model: Model) : Result<Solution, UndiscountedError> =
+        Undiscounted.solve Method options model (search direction model)

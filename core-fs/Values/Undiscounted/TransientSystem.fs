@@ -97,13 +97,15 @@ module internal TransientSystem =
         let struct (sum, _) = evaluate system true x row
         sum
 
-    let private solvePolicy (system: TransientSystem) (chosen: int[]) (right: int -> float) (guess: float[]) =
+    let private solvePolicy (system: TransientSystem) (chosen: int[]) (right: int -> float) (guess: float[]) cancellation =
+        // Copied: a solve that was cancelled may still be reading.
+        let chosen = Array.copy chosen
+
         let write i (add: int -> float -> unit) =
             for k in system.Offsets[chosen[i]] .. system.Offsets[chosen[i] + 1] - 1 do
                 add system.Successors[k] system.Weights[k]
 
-        let matrix = LinearEvaluation.entries system.Count write
-        LinearEvaluation.solveEntries system.Count matrix (Array.init system.Count (fun i -> right chosen[i])) guess
+        LinearEvaluation.solveRows system.Count write (Array.init system.Count (fun i -> right chosen[i])) guess cancellation
 
     /// A policy that leaves for certain: for each unknown a row, or the unknowns from which there is none. Rows are chosen by their distance from the way out.
     let proper (system: TransientSystem) : Result<int[], int list> =
@@ -171,7 +173,7 @@ module internal TransientSystem =
     // Howard's policy iteration from a proper policy; a step is taken back where it would lead to one that is not.
     let private iterate (options: RunOptions) (system: TransientSystem) (start: int[]) constant usable report =
         let chosen = Array.copy start
-        let mutable x = solvePolicy system chosen constant (Array.zeroCreate system.Count)
+        let mutable x = solvePolicy system chosen constant (Array.zeroCreate system.Count) options.Cancellation
         let mutable going = true
 
         let gain row =
@@ -183,7 +185,7 @@ module internal TransientSystem =
             going <- improve system x gain usable chosen
 
             if going then
-                let next = solvePolicy system chosen constant x
+                let next = solvePolicy system chosen constant x options.Cancellation
                 // Values never fall under an improvement: if they do, the numbers have reached their floor.
                 let fell = Seq.exists (fun i -> next[i] < x[i] - 1e-7 * (1.0 + abs x[i])) (seq { 0 .. system.Count - 1 })
 
@@ -204,6 +206,8 @@ module internal TransientSystem =
             Lower: float[]
             /// Not below the solution.
             Upper: float[]
+            /// What policy iteration found, of which nothing is certified.
+            Point: float[]
             /// For each unknown the row to take.
             Chosen: int[]
             /// Policy improvements and sweeps.
@@ -245,7 +249,7 @@ module internal TransientSystem =
         let tied = Array.init owner.Length (fun row -> ties row owner[row])
         let struct (longest, _) = iterate options system chosen (fun _ -> 1.0) (fun row -> tied[row]) step
         // The expected way out along the policy's own rows.
-        let own = solvePolicy system chosen (fun _ -> 1.0) longest
+        let own = solvePolicy system chosen (fun _ -> 1.0) longest options.Cancellation
 
         // Does the candidate move down under every row, or up under the policy's?
         let isUpper (candidate: float[]) =
@@ -333,6 +337,7 @@ module internal TransientSystem =
         {
             Lower = lower
             Upper = upper
+            Point = x
             Chosen = chosen
             Steps = steps
             Outcome = outcome.Value

@@ -2,6 +2,8 @@ namespace ValueFlow.Tests.Files
 
 open System
 open System.IO
+open Parquet
+open Parquet.Schema
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Values
 
@@ -88,3 +90,25 @@ module Fixture =
         "state,action,reward,next_state,terminated,truncated\n"
         + String.concat "" [ for i in 1..12 -> $"{i % 3},go,0.5,{(i + 1) % 3},false,{string (i % 6 = 5)}\n" ]
         + "0,stop,1,end,true,false\n1,stop,-1,end,true,false\n2,stop,1e0,end,1,0\n"
+
+    /// A Parquet file of text, in row groups of so many rows.
+    let parquet (path: string) (header: string[]) (rows: string[][]) (size: int) : unit =
+        let fields = header |> Array.map (fun name -> DataField(name, typeof<string>, Nullable false))
+        let schema = ParquetSchema(fields |> Seq.cast<Field> |> Array.ofSeq)
+
+        let write () =
+            task {
+                use stream = File.Create path
+                let! writer = ParquetWriter.CreateAsync(schema, stream)
+
+                for group in Array.chunkBySize size rows do
+                    use rowGroup = writer.CreateRowGroup()
+
+                    for i in 0 .. fields.Length - 1 do
+                        let column = group |> Array.map (fun row -> row[i])
+                        do! rowGroup.WriteAsync(fields[i], (column :> Collections.Generic.IReadOnlyCollection<string>))
+
+                do! writer.DisposeAsync()
+            }
+
+        write().GetAwaiter().GetResult()

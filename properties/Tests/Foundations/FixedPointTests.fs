@@ -108,8 +108,65 @@ let ``runners on tensors leave one tensor: their answer`` () =
 
     use x = torch.ones ([| 4L |], dtype = torch.float64)
 
+    let options = { RunOptions.standard with Tolerance = 1e-3 }
+
     for run in [ FixedPoint.picard; Accelerated.anderson 3; Accelerated.halpern ] do
-        let born = Lifetime.born (fun () -> (run RunOptions.standard half x).Value |> ignore)
+        let born = Lifetime.born (fun () -> (run options half x).Value |> ignore)
         Assert.Equal(1L, born)
 
     Assert.Equal(4.0, Lifetime.within (fun () -> x.sum().item<float>()))
+
+[<Fact>]
+let ``Halpern is not mistaken for an iteration that has come to its floor`` () =
+    let result = Accelerated.halpern { RunOptions.standard with Tolerance = 0.05 } (turn 0.9) start
+    Assert.Equal(Outcome.Converged, result.Outcome)
+    Assert.True(Metric.sup.Distance result.Value (Array.create 3 10.0) <= result.Bound)
+
+/// x -> L max(A x + b, C x + d) by places: a contraction in the sup norm whose pieces mislead an extrapolation.
+let private pieces seed size modulus =
+    let generator = Generator seed
+    let row () = Sampling.simplex generator size |> Array.map (fun p -> if generator.Uniform() < 0.5 then -p else p)
+    let part () = Array.init size (fun _ -> row ()), Array.init size (fun _ -> Sampling.normal generator)
+    let parts = [ part (); part (); part () ]
+
+    Operator.onVectors $"pieces {seed}" modulus (fun x ->
+        Array.init size (fun i ->
+            parts
+            |> List.map (fun (rows, shift) -> modulus * Array.fold2 (fun sum p v -> sum + p * v) shift[i] rows[i] x)
+            |> List.max))
+    |> rounded
+
+[<Fact>]
+let ``Anderson converges on every contraction, in no more than twice the applications`` () =
+    for seed in 1..200 do
+        let operator = pieces seed 5 0.95
+        let plain = FixedPoint.picard RunOptions.standard operator (Array.create 5 100.0)
+        let result = Accelerated.anderson 4 RunOptions.standard operator (Array.create 5 100.0)
+        Assert.Equal(Outcome.Converged, result.Outcome)
+        Assert.True(Metric.sup.Distance result.Value plain.Value <= result.Bound + plain.Bound, $"seed {seed}")
+        // The worst case: every second step is taken back, and each other one shortens the residual by the modulus alone.
+        let worst = 2.0 * (log (1e-11 / 1e3) / log 0.95)
+        Assert.True(float result.Applications <= worst, $"seed {seed}: {result.Applications}, plain {plain.Applications}")
+
+[<Fact>]
+let ``numbers that cross into libtorch are not collected on the way`` () =
+    use stop = new CancellationTokenSource()
+
+    let collector =
+        Thread(fun () ->
+            while not stop.IsCancellationRequested do
+                GC.Collect 0
+                GC.WaitForPendingFinalizers())
+
+    use x = torch.ones ([| 3L |], dtype = torch.float64)
+    let space = Space.tensors ()
+    collector.Start()
+
+    try
+        for _ in 1..5000 do
+            let y = space.Combine 0.5 x 0.5 x
+            Assert.Equal(0.0, (TensorMetric.sup ()).Distance x y)
+            space.Release y
+    finally
+        stop.Cancel()
+        collector.Join()

@@ -35,42 +35,12 @@ let ``row form equals tensor form, and tensors do not leak`` (state: int) =
         (Law.checkWith options Law.leakFreedom tensors).Require()
         (Law.checkWith options Law.contraction tensors).Require()
 
-/// Models whose probabilities are intervals around those of a sketch.
-let private interval (model: Model) =
-    let builder = ModelBuilder model.StateCount
-    builder.ParallelOutcomes <- true
-
-    for s in 0 .. model.StateCount - 1 do
-        if model.IsTerminal s then
-            builder.Terminal s
-
-        for row in model.RowOffsets[s] .. model.RowOffsets[s + 1] - 1 do
-            for k in model.Offsets[row] .. model.Offsets[row + 1] - 1 do
-                let p = model.Probabilities[k]
-                let continuation = if model.Continuations.Length = 0 then 1.0 else model.Continuations[k]
-
-                builder.AddInterval(
-                    s,
-                    model.RowActions[row],
-                    model.Successors[k],
-                    p,
-                    0.5 * p,
-                    0.5 * (1.0 + p),
-                    model.Rewards[k],
-                    continuation,
-                    -1
-                )
-
-    match builder.Build() with
-    | Ok model -> model
-    | Error errors -> invalidOp (errors |> List.map ModelError.describe |> String.concat "; ")
-
 [<Fact>]
 let ``the interval summaries obey the laws too`` () =
     for attitude in [ Attitude.Adverse; Attitude.Favourable ] do
         for a in 0 .. actionCount - 1 do
             let make model discount =
-                let model = interval model
+                let model = ValueFlow.Tests.Values.CertificateTests.withIntervals model
                 // Every transition certain: no interval is left, and so no interval model.
                 let state: StateSummary = if model.IsInterval then Interval attitude else Expectation()
                 (Bellman.Create(model, discount, state, action a model)).Operator

@@ -16,7 +16,7 @@ let ``both evaluations of a policy enclose its exact value`` () =
         if case.Discount < 0.9995 then
             let model = case.Model
             let rows = Array.init model.StateCount (fun s -> if model.IsTerminal s then -1 else model.RowOffsets[s + 1] - 1)
-            let exact = Exact.Process(model, case.Discount, Exact.expectation).Value rows
+            let exact = Exact.Process(model, case.Discount, Exact.expectation, false).Value rows
 
             let policy =
                 Policy.Deterministic(model, ReadOnlySpan(rows |> Array.map (fun row -> if row < 0 then 0 else model.RowActions[row])))

@@ -6,8 +6,11 @@ open ValueFlow.Tests
 /// Decision processes solved in exact rational arithmetic: the judge of every certificate.
 module Exact =
 
+    /// What is known of the probabilities of a row.
+    type Row = { P: Rational[]; Lower: Rational[]; Upper: Rational[] }
+
     /// A summary of one row in fractions: from probabilities, bounds and outcomes to the law that it takes the mean under.
-    type Law = Rational[] -> Rational[] -> Rational[]
+    type Law = Row -> Rational[] -> Rational[]
 
     let private sum (values: Rational seq) = Seq.fold (+) Rational.Zero values
     let min' a b : Rational = if a < b then a else b
@@ -24,11 +27,15 @@ module Exact =
         filled
 
     /// The nominal law.
-    let expectation: Law = fun p _ -> p
+    let expectation: Law = fun row _ -> row.P
+
+    /// The best law instead of the worst: -rho(-x).
+    let favourable (law: Law) : Law = fun row x -> law row (Array.map (~-) x)
 
     /// q <= p / share, on the worst outcomes.
     let cvar (share: float) : Law =
-        fun p x ->
+        fun row x ->
+            let p = row.P
             let share = Rational.OfFloat share
             let order = [| 0 .. p.Length - 1 |] |> Array.sortBy (fun k -> x[k])
             let masses = fill order (fun k -> p[k]) share p.Length
@@ -36,15 +43,26 @@ module Exact =
             masses[Array.last order] <- masses[Array.last order] + (share - sum masses)
             masses |> Array.map (fun mass -> mass / share)
 
-    /// Mass up to the radius moves from the best outcomes to the worst, within the nominal successors.
+    /// Mass up to the radius moves from the best outcomes to the worst, within the outcomes that are given.
     let totalVariation (radius: float) : Law =
-        fun p x ->
+        fun row x ->
+            let p = row.P
             let order = [| 0 .. p.Length - 1 |] |> Array.sortBy (fun k -> -x[k])
             let moved = fill order (fun k -> p[k]) (Rational.OfFloat radius) p.Length
             let law = Array.map2 (-) p moved
             let worst = Array.last order
             law[worst] <- law[worst] + sum moved
             law
+
+    /// Every outcome has its least probability, and the worst ones get what is left. Rounding of the bounds is left to the last outcome.
+    let interval: Law =
+        fun row x ->
+            let order = [| 0 .. row.P.Length - 1 |] |> Array.sortBy (fun k -> x[k])
+            let left = Rational.One - sum row.Lower
+            let masses = Array.map2 (+) row.Lower (fill order (fun k -> row.Upper[k] - row.Lower[k]) left row.P.Length)
+            let last = Array.last order
+            masses[last] <- masses[last] + (Rational.One - sum masses)
+            masses
 
     /// The solution of a regular system, by elimination.
     let solveLinear (matrix: Rational[][]) (right: Rational[]) =
@@ -72,10 +90,13 @@ module Exact =
 
         Array.init n (fun i -> b[i] / a[i][i])
 
-    /// A model in fractions: exactly the stored numbers.
-    type Process(model: Model, discount: float, law: Law) =
-        let p = model.Probabilities.ToArray() |> Array.map Rational.OfFloat
-        let r = model.Rewards.ToArray() |> Array.map Rational.OfFloat
+    /// A model in fractions: exactly the stored numbers. In the wide form every state is a successor of every row; one that the row does not name has
+    /// probability zero, and earns the row's mean reward.
+    type Process(model: Model, discount: float, law: Law, wide: bool) =
+        let fractions (numbers: float[]) = numbers |> Array.map Rational.OfFloat
+        let p, r = fractions (model.Probabilities.ToArray()), fractions (model.Rewards.ToArray())
+        let lower = if model.IsInterval then fractions (model.Lower.ToArray()) else p
+        let upper = if model.IsInterval then fractions (model.Upper.ToArray()) else p
         let offsets, successors = model.Offsets.ToArray(), model.Successors.ToArray()
         let rowOffsets = model.RowOffsets.ToArray()
 
@@ -87,9 +108,28 @@ module Exact =
             else
                 model.Continuations.ToArray() |> Array.map (fun c -> d * Rational.OfFloat c)
 
-        let transitions row = [| offsets[row] .. offsets[row + 1] - 1 |]
-        let outcomes (values: Rational[]) row = transitions row |> Array.map (fun k -> r[k] + gamma[k] * values[successors[k]])
-        let lawOf values row = law (transitions row |> Array.map (fun k -> p[k])) (outcomes values row)
+        // For each row its law, and for each outcome the reward, the discount and the successor.
+        let rows =
+            Array.init model.RowCount (fun row ->
+                let named = [| offsets[row] .. offsets[row + 1] - 1 |]
+                let mean = named |> Array.map (fun k -> p[k] * r[k]) |> sum
+
+                let others =
+                    [|
+                        if wide then
+                            for s in 0 .. model.StateCount - 1 do
+                                if not (Array.exists (fun k -> successors[k] = s) named) then
+                                    struct (mean, Rational.OfFloat discount, s)
+                    |]
+
+                let pad (numbers: Rational[]) =
+                    Array.append (named |> Array.map (fun k -> numbers[k])) (Array.create others.Length Rational.Zero)
+
+                { P = pad p; Lower = pad lower; Upper = pad upper },
+                Array.append (named |> Array.map (fun k -> struct (r[k], gamma[k], successors[k]))) others)
+
+        let outcomes (values: Rational[]) row = snd rows[row] |> Array.map (fun (struct (r, gamma, next)) -> r + gamma * values[next])
+        let lawOf values row = law (fst rows[row]) (outcomes values row)
 
         /// rho of a row.
         member _.RowValue(values, row) = Array.map2 (*) (lawOf values row) (outcomes values row) |> sum
@@ -105,10 +145,10 @@ module Exact =
 
                 for s in 0 .. n - 1 do
                     if chosen[s] >= 0 then
-                        transitions chosen[s]
-                        |> Array.iteri (fun i k ->
-                            matrix[s][successors[k]] <- matrix[s][successors[k]] - laws[s][i] * gamma[k]
-                            right[s] <- right[s] + laws[s][i] * r[k])
+                        snd rows[chosen[s]]
+                        |> Array.iteri (fun i (struct (r, gamma, next)) ->
+                            matrix[s][next] <- matrix[s][next] - laws[s][i] * gamma
+                            right[s] <- right[s] + laws[s][i] * r)
 
                 solveLinear matrix right
 
