@@ -36,7 +36,13 @@ module SdeOptions =
 
     /// A scheme with a number of equal steps.
     let create (scheme: SdeScheme) (steps: int) : SdeOptions =
-        { Scheme = scheme; Steps = steps; SaveEvery = 0; Progress = ignore; Cancellation = CancellationToken.None }
+        {
+            Scheme = scheme
+            Steps = steps
+            SaveEvery = 0
+            Progress = ignore
+            Cancellation = CancellationToken.None
+        }
 
 /// The outcome of a stochastic solve. It owns its tensors; disposing it frees them, and so does the scope in which the solve was called.
 type SdeSolution =
@@ -69,7 +75,14 @@ type SdeSolution =
 [<RequireQualifiedAccess>]
 module Sde =
 
-    let private require (options: SdeOptions) (equation: StochasticEquation) (path: BrownianPath) (x0: torch.Tensor) (t0: float) (t1: float) : unit =
+    let private require
+        (options: SdeOptions)
+        (equation: StochasticEquation)
+        (path: BrownianPath)
+        (x0: torch.Tensor)
+        (t0: float)
+        (t1: float)
+        : unit =
         if options.Steps < 1 then
             invalidArg (nameof options) $"there must be at least 1 step but there are {options.Steps}"
 
@@ -97,7 +110,9 @@ module Sde =
         | ValueSome _ -> ()
 
         if options.Scheme.Calculus <> equation.Calculus && equation.Noise <> Noise.Additive then
-            invalidArg (nameof options) $"{options.Scheme.Name} solves equations of {options.Scheme.Calculus}, but this one is of {equation.Calculus}"
+            invalidArg
+                (nameof options)
+                $"{options.Scheme.Name} solves equations of {options.Scheme.Calculus}, but this one is of {equation.Calculus}"
 
         if t1 < t0 && options.Scheme.Calculus = Calculus.Ito then
             invalidArg (nameof t1) $"{options.Scheme.Name} runs forwards, but t1 = {t1} lies before t0 = {t0}: reverse the equation"
@@ -105,7 +120,14 @@ module Sde =
     /// x(t1) from x(t0) = x0 along a Brownian path, in equal steps; backwards in time for equations of Stratonovich. x0 has the shape (batch, d). Gradients are recorded if something
     /// wants them: the steps can be differentiated through. A state that is no finite number ends the solve with a reason and the last finite state.
     /// Throws an ArgumentException if scheme, equation, path and state do not fit one another.
-    let solve (options: SdeOptions) (equation: StochasticEquation) (path: BrownianPath) (x0: torch.Tensor) (t0: float) (t1: float) : SdeSolution =
+    let solve
+        (options: SdeOptions)
+        (equation: StochasticEquation)
+        (path: BrownianPath)
+        (x0: torch.Tensor)
+        (t0: float)
+        (t1: float)
+        : SdeSolution =
         require options equation path x0 t0 t1
         let struct (drifts, diffusions) = options.Scheme.Evaluations
         let h = (t1 - t0) / float options.Steps

@@ -56,7 +56,7 @@ module SdeScheme =
             Step =
                 step (fun sde t h x noise ->
                     let t = at t x
-                    (plus h (sde.Drift.Apply t x) x).add (StochasticEquation.product sde (sde.Diffusion.Apply t x) noise.Increment))
+                    (plus h (sde.Drift.Apply t x) x).add(StochasticEquation.product sde (sde.Diffusion.Apply t x) noise.Increment))
         }
 
     /// x + (f + f~) h / 2 + (g + g~) dW / 2, with f~ and g~ at the Euler step: for equations of Stratonovich. Strong order 1 for noise that commutes (additive, diagonal, one
@@ -78,9 +78,9 @@ module SdeScheme =
                 step (fun sde t h x noise ->
                     let now, next = at t x, at (t + h) x
                     let f, g = sde.Drift.Apply now x, sde.Diffusion.Apply now x
-                    let predicted = (plus h f x).add (StochasticEquation.product sde g noise.Increment)
+                    let predicted = (plus h f x).add(StochasticEquation.product sde g noise.Increment)
                     let f', g' = sde.Drift.Apply next predicted, sde.Diffusion.Apply next predicted
-                    (plus (0.5 * h) (f.add f') x).add (StochasticEquation.product sde (Elementwise.times 0.5 (g.add g')) noise.Increment))
+                    (plus (0.5 * h) (f.add f') x).add(StochasticEquation.product sde (Elementwise.times 0.5 (g.add g')) noise.Increment))
         }
 
     /// x + f h + g dW + g g_x (dW^2 - h) / 2 for diagonal noise in the sense of Ito, with g g_x from the difference of g at x + f h + g sqrt(h). Strong order 1.
@@ -102,7 +102,7 @@ module SdeScheme =
                     let drifted = plus h (sde.Drift.Apply now x) x
                     let slope = (sde.Diffusion.Apply now (plus root g drifted)).sub g
                     let excess = (noise.Increment.mul noise.Increment) |> Elementwise.plus -h
-                    (drifted.add (g.mul noise.Increment)).add (Elementwise.times (0.5 / root) (slope.mul excess)))
+                    (drifted.add (g.mul noise.Increment)).add(Elementwise.times (0.5 / root) (slope.mul excess)))
         }
 
     /// Strong order 3/2 for diagonal noise in the sense of Ito, from four stages each of drift and diffusion and the area of the path: SRI1W1 of
@@ -174,7 +174,7 @@ module SdeScheme =
                     let mirror' = moved.add (StochasticEquation.product sde g noise.Increment)
                     let f', g' = sde.Drift.Apply next mirror', sde.Diffusion.Apply next mirror'
                     let half = Elementwise.times 0.5 (g.add g')
-                    let y' = (plus (0.5 * h) (f.add f') y).add (StochasticEquation.product sde half noise.Increment)
+                    let y' = (plus (0.5 * h) (f.add f') y).add(StochasticEquation.product sde half noise.Increment)
                     [| scope.MoveToOuter y'; scope.MoveToOuter mirror' |])
         }
 

@@ -48,7 +48,10 @@ module StochasticEquation =
 
     /// dX = f(t, X) dt + sigma(t) dW.
     let additive (drift: Field) (sigma: float -> float) : StochasticEquation =
-        create Noise.Additive drift (Field.atTime "sigma(t)" (fun t x -> torch.full ([| 1L |], Scalar.op_Implicit (sigma t), dtype = x.dtype)))
+        create
+            Noise.Additive
+            drift
+            (Field.atTime "sigma(t)" (fun t x -> torch.full ([| 1L |], Scalar.op_Implicit (sigma t), dtype = x.dtype)))
 
     /// dX = f(t, X) dt + G(t, X) dW in the sense of Ito, with a matrix G of shape (batch, d, channels).
     let general (channels: int) (drift: Field) (diffusion: Field) : StochasticEquation =
@@ -63,7 +66,9 @@ module StochasticEquation =
     /// The equation of tau -> X(total - tau): drift -f(total - tau, y), the same diffusion at total - tau. For Ito's sense the integral is the backward one.
     let reversed (total: float) (sde: StochasticEquation) : StochasticEquation =
         let turn (t: torch.Tensor) : torch.Tensor = t.neg () |> Elementwise.plus total
-        let within (field: Field) (work: torch.Tensor -> torch.Tensor) = { field with Apply = fun t x -> Lifetime.keep (fun () -> work (field.Apply (turn t) x)) }
+
+        let within (field: Field) (work: torch.Tensor -> torch.Tensor) =
+            { field with Apply = fun t x -> Lifetime.keep (fun () -> work (field.Apply (turn t) x)) }
 
         { sde with
             Name = $"{sde.Name}, reversed"
