@@ -186,3 +186,21 @@ module internal Derivatives =
             invalidArg "f" $"the value of f must have {tape.Point.shape[0]} rows, one for each row of x"
 
         push v tape
+
+/// Runs a work of derivatives, and hands out the answers that were asked for; the others are freed.
+[<RequireQualifiedAccess>]
+module internal Answer =
+
+    let all (work: Tape -> torch.Tensor list) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor list = Tape.run f x work
+
+    // The entry of the answer that was asked for; the others are freed.
+    let only (place: int) (work: Tape -> torch.Tensor list) f x : torch.Tensor =
+        List.head (Tape.run f x (fun tape -> [ List.item place (work tape) ]))
+
+    let valueAnd (place: int) (work: Tape -> torch.Tensor list) f x : struct (torch.Tensor * torch.Tensor) =
+        match Tape.run f x (fun tape -> let found = work tape in [ found[0]; found[place] ]) with
+        | [ value; answer ] -> struct (value, answer)
+        | _ -> invalidOp "two answers are expected"
+
+    let three (results: torch.Tensor list) : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
+        struct (results[0], results[1], results[2])

@@ -12,21 +12,6 @@ open TorchSharp
 [<RequireQualifiedAccess>]
 module Diff =
 
-    let private all (work: Tape -> torch.Tensor list) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor list =
-        Tape.run f x work
-
-    // The entry of the answer that was asked for; the others are freed.
-    let private only (place: int) (work: Tape -> torch.Tensor list) f x : torch.Tensor =
-        List.head (Tape.run f x (fun tape -> [ List.item place (work tape) ]))
-
-    let private valueAnd (place: int) (work: Tape -> torch.Tensor list) f x : struct (torch.Tensor * torch.Tensor) =
-        match Tape.run f x (fun tape -> let found = work tape in [ found[0]; found[place] ]) with
-        | [ value; answer ] -> struct (value, answer)
-        | _ -> invalidOp "two answers are expected"
-
-    let private three (results: torch.Tensor list) : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
-        struct (results[0], results[1], results[2])
-
     let private requireOrder (n: int) =
         if n < 0 then
             invalidArg (nameof n) $"the order must not be negative but is {n}"
@@ -34,18 +19,18 @@ module Diff =
     // ---- Primitives ------------------------------------------------------------------------------------------
 
     /// J v, by two reverse passes; v has the shape of x. f and x of any shape.
-    let jvp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor = only 1 (Derivatives.push v) f x
+    let jvp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor = Answer.only 1 (Derivatives.push v) f x
 
     /// f x, J v.
     let fjvp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        valueAnd 1 (Derivatives.push v) f x
+        Answer.valueAnd 1 (Derivatives.push v) f x
 
     /// J^T v, by one reverse pass; v has the shape of f x. f and x of any shape.
-    let vjp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor = only 1 (Derivatives.pull v) f x
+    let vjp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor = Answer.only 1 (Derivatives.pull v) f x
 
     /// f x, J^T v.
     let fvjp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        valueAnd 1 (Derivatives.pull v) f x
+        Answer.valueAnd 1 (Derivatives.pull v) f x
 
     /// f x, J v: <c>fjvp</c> under the name that DiffSharp gives it.
     let evalForwardDiff (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
@@ -53,7 +38,7 @@ module Diff =
 
     /// f x, then the derivatives along v1, along v1 and v2, ...: v1 . grad f, v2 . grad (v1 . grad f), and so on.
     let evalForwardDiffs (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (vs: torch.Tensor list) : torch.Tensor list =
-        all (Derivatives.pushes vs) f x
+        Answer.all (Derivatives.pushes vs) f x
 
     /// f x and the map v -> J^T v, which evaluates f no more. What the map remembers lives as long as the scope around this call.
     let evalReverseDiff (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * (torch.Tensor -> torch.Tensor)) =
@@ -69,79 +54,80 @@ module Diff =
     // ---- Along one number: x is 0-dimensional, f of any shape ------------------------------------------------
 
     /// f'(x), of the shape of f x.
-    let diff (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = only 1 (Derivatives.orders 1) f x
+    let diff (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 (Derivatives.orders 1) f x
 
     /// f x, f'(x).
     let fdiff (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        valueAnd 1 (Derivatives.orders 1) f x
+        Answer.valueAnd 1 (Derivatives.orders 1) f x
 
     /// f''(x).
-    let diff2 (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = only 2 (Derivatives.orders 2) f x
+    let diff2 (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 2 (Derivatives.orders 2) f x
 
     /// f x, f''(x).
     let fdiff2 (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        valueAnd 2 (Derivatives.orders 2) f x
+        Answer.valueAnd 2 (Derivatives.orders 2) f x
 
     /// The n-th derivative; f x itself for n = 0. Throws an ArgumentException if n is negative.
     let diffn (n: int) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor =
         requireOrder n
-        only n (Derivatives.orders n) f x
+        Answer.only n (Derivatives.orders n) f x
 
     /// f x, the n-th derivative.
     let fdiffn (n: int) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
         requireOrder n
-        valueAnd n (Derivatives.orders n) f x
+        Answer.valueAnd n (Derivatives.orders n) f x
 
     /// All derivatives of the orders 0 to n.
     let ffdiffn (n: int) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor list =
         requireOrder n
-        all (Derivatives.orders n) f x
+        Answer.all (Derivatives.orders n) f x
 
     // ---- Of scalar functions: f x is 0-dimensional -----------------------------------------------------------
 
     /// The gradient, of the shape of x.
-    let grad (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = only 1 (Derivatives.gradient false) f x
+    let grad (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 (Derivatives.gradient false) f x
 
     /// f x, grad f.
     let fgrad (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        valueAnd 1 (Derivatives.gradient false) f x
+        Answer.valueAnd 1 (Derivatives.gradient false) f x
 
     /// The derivative along v, grad f . v; v has the shape of x.
-    let gradv (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor = only 1 (Derivatives.slopeAlong v) f x
+    let gradv (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor =
+        Answer.only 1 (Derivatives.slopeAlong v) f x
 
     /// f x, grad f . v.
     let fgradv (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        valueAnd 1 (Derivatives.slopeAlong v) f x
+        Answer.valueAnd 1 (Derivatives.slopeAlong v) f x
 
     /// The matrix of second derivatives (n, n) at a vector x.
-    let hessian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = only 2 Derivatives.hessian f x
+    let hessian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 2 Derivatives.hessian f x
 
     /// f x, H.
     let fhessian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        valueAnd 2 Derivatives.hessian f x
+        Answer.valueAnd 2 Derivatives.hessian f x
 
     /// H v, without H; v has the shape of x.
     let hessianv (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor =
-        only 2 (Derivatives.hessianAlong v) f x
+        Answer.only 2 (Derivatives.hessianAlong v) f x
 
     /// f x, H v.
     let fhessianv (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        valueAnd 2 (Derivatives.hessianAlong v) f x
+        Answer.valueAnd 2 (Derivatives.hessianAlong v) f x
 
     /// grad f, H, from one evaluation.
     let gradhessian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        match all (Derivatives.hessian >> List.tail) f x with
+        match Answer.all (Derivatives.hessian >> List.tail) f x with
         | [ gradient; matrix ] -> struct (gradient, matrix)
         | _ -> invalidOp "two answers are expected"
 
 
     /// f x, grad f, H.
     let fgradhessian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
-        three (all Derivatives.hessian f x)
+        Answer.three (Answer.all Derivatives.hessian f x)
 
     /// grad f, H v, from one evaluation.
     let gradhessianv (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        match all (Derivatives.hessianAlong v >> List.tail) f x with
+        match Answer.all (Derivatives.hessianAlong v >> List.tail) f x with
         | [ gradient; product ] -> struct (gradient, product)
         | _ -> invalidOp "two answers are expected"
 
@@ -152,23 +138,23 @@ module Diff =
         (x: torch.Tensor)
         (v: torch.Tensor)
         : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
-        three (all (Derivatives.hessianAlong v) f x)
+        Answer.three (Answer.all (Derivatives.hessianAlong v) f x)
 
     /// The trace of H, without H: n reverse passes over the gradient.
-    let laplacian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = only 1 Derivatives.laplacian f x
+    let laplacian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 Derivatives.laplacian f x
 
     /// f x, trace H.
     let flaplacian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        valueAnd 1 Derivatives.laplacian f x
+        Answer.valueAnd 1 Derivatives.laplacian f x
 
     // ---- Of vector functions: x and f x are vectors ----------------------------------------------------------
 
     /// The matrix (m, n) of df_i/dx_j, by rows, or by columns where that is cheaper.
-    let jacobian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = only 1 Derivatives.jacobian f x
+    let jacobian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 Derivatives.jacobian f x
 
     /// f x, J.
     let fjacobian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        valueAnd 1 Derivatives.jacobian f x
+        Answer.valueAnd 1 Derivatives.jacobian f x
 
     /// J v; v has the shape of x. <c>jvp</c>.
     let jacobianv (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor = jvp f x v
@@ -184,29 +170,29 @@ module Diff =
         fvjp f x v
 
     /// The trace of J; f x has the shape of x. n reverse passes.
-    let divergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = only 1 Derivatives.divergence f x
+    let divergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 Derivatives.divergence f x
 
     /// f x, trace J.
     let fdivergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        valueAnd 1 Derivatives.divergence f x
+        Answer.valueAnd 1 Derivatives.divergence f x
 
     /// (df3/dx2 - df2/dx3, df1/dx3 - df3/dx1, df2/dx1 - df1/dx2) in three dimensions.
-    let curl (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = only 1 Derivatives.curlDivergence f x
+    let curl (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 Derivatives.curlDivergence f x
 
     /// f x, curl f.
     let fcurl (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        valueAnd 1 Derivatives.curlDivergence f x
+        Answer.valueAnd 1 Derivatives.curlDivergence f x
 
     /// curl f, div f, from one Jacobian.
     let curldivergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        match all (Derivatives.curlDivergence >> List.tail) f x with
+        match Answer.all (Derivatives.curlDivergence >> List.tail) f x with
         | [ curl; divergence ] -> struct (curl, divergence)
         | _ -> invalidOp "two answers are expected"
 
 
     /// f x, curl f, div f.
     let fcurldivergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
-        three (all Derivatives.curlDivergence f x)
+        Answer.three (Answer.all Derivatives.curlDivergence f x)
 
     // ---- Fixed points ----------------------------------------------------------------------------------------
 
@@ -222,77 +208,39 @@ module Diff =
     let fixedPoint (tolerance: float) (budget: int) f (z0: torch.Tensor) (a: torch.Tensor) : torch.Tensor =
         Implicit.fixedPoint 3 tolerance budget f z0 a
 
-    /// Estimates of traces from random directions: unbiased, one reverse pass a direction. Hutchinson 1990, "A stochastic estimator of the trace of the influence matrix"; for
-    /// divergences of flows Grathwohl and others 2019, "FFJORD".
-    [<RequireQualifiedAccess>]
-    module Hutchinson =
-
-        let private drawn generator law count x (work: torch.Tensor -> 'result) : 'result =
-            use probes = Probe.draw generator law count x
-            work probes
-
-        /// The mean of v . J v over probes of the shape (count, n).
-        let divergenceAlong (probes: torch.Tensor) f (x: torch.Tensor) : torch.Tensor = only 1 (Derivatives.probedDivergence probes) f x
-
-        /// f x, the estimate of trace J.
-        let fdivergenceAlong (probes: torch.Tensor) f (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-            valueAnd 1 (Derivatives.probedDivergence probes) f x
-
-        /// The mean of v . H v over probes of the shape (count, n).
-        let laplacianAlong (probes: torch.Tensor) f (x: torch.Tensor) : torch.Tensor = only 1 (Derivatives.probedLaplacian probes) f x
-
-        /// f x, the estimate of trace H.
-        let flaplacianAlong (probes: torch.Tensor) f (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-            valueAnd 1 (Derivatives.probedLaplacian probes) f x
-
-        /// An estimate of trace J from <c>count</c> random directions of the law.
-        let divergence (generator: Generator) (law: Probe) (count: int) f (x: torch.Tensor) : torch.Tensor =
-            drawn generator law count x (fun probes -> divergenceAlong probes f x)
-
-        /// f x, an estimate of trace J.
-        let fdivergence (generator: Generator) (law: Probe) (count: int) f (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-            drawn generator law count x (fun probes -> fdivergenceAlong probes f x)
-
-        /// An estimate of trace H from <c>count</c> random directions of the law.
-        let laplacian (generator: Generator) (law: Probe) (count: int) f (x: torch.Tensor) : torch.Tensor =
-            drawn generator law count x (fun probes -> laplacianAlong probes f x)
-
-        /// f x, an estimate of trace H.
-        let flaplacian (generator: Generator) (law: Probe) (count: int) f (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-            drawn generator law count x (fun probes -> flaplacianAlong probes f x)
-
     /// Derivatives row by row: x has the shape (B, d), and row i of f x depends on row i of x alone. The passes run on all rows at once.
     [<RequireQualifiedAccess>]
     module Batch =
 
         /// The gradients (B, d) of f: (B, d) -> (B).
-        let gradient (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = only 1 Derivatives.batchGradient f x
+        let gradient (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 Derivatives.batchGradient f x
 
         /// f x, the gradients.
         let fgradient (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-            valueAnd 1 Derivatives.batchGradient f x
+            Answer.valueAnd 1 Derivatives.batchGradient f x
 
         /// The divergences (B) of f: (B, d) -> (B, d), exact: d reverse passes.
-        let divergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = only 1 Derivatives.batchDivergence f x
+        let divergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 Derivatives.batchDivergence f x
 
         /// f x, the divergences.
         let fdivergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-            valueAnd 1 Derivatives.batchDivergence f x
+            Answer.valueAnd 1 Derivatives.batchDivergence f x
 
         /// Estimates (B) of the divergences: the mean of v . J v over probes of the shape (count, B, d), one reverse pass a probe.
         let hutchinson (probes: torch.Tensor) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor =
-            only 1 (Derivatives.batchProbed probes) f x
+            Answer.only 1 (Derivatives.batchProbed probes) f x
 
         /// f x, estimates of the divergences.
         let fhutchinson (probes: torch.Tensor) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-            valueAnd 1 (Derivatives.batchProbed probes) f x
+            Answer.valueAnd 1 (Derivatives.batchProbed probes) f x
 
         /// J v row by row; v has the shape of x, and f x has B rows of any shape.
-        let jvp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor = only 1 (Derivatives.batchPush v) f x
+        let jvp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor =
+            Answer.only 1 (Derivatives.batchPush v) f x
 
         /// f x, J v row by row.
         let fjvp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-            valueAnd 1 (Derivatives.batchPush v) f x
+            Answer.valueAnd 1 (Derivatives.batchPush v) f x
 
     /// The numerical twins: central differences with the step epsilon, which comes first. They need values of f alone, are exact only up to O(epsilon^2), and carry no graph.
     [<RequireQualifiedAccess>]
@@ -412,7 +360,7 @@ module Diff =
 
         /// f x, the numerical grad f, H.
         let fnumgradhessian (epsilon: float) f (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
-            three (Stencil.run epsilon x (fun () -> [ f x; Stencil.gradient epsilon f x; Stencil.hessian epsilon f x ]))
+            Answer.three (Stencil.run epsilon x (fun () -> [ f x; Stencil.gradient epsilon f x; Stencil.hessian epsilon f x ]))
 
         /// The numerical grad f, H v.
         let numgradhessianv (epsilon: float) f (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
@@ -420,7 +368,7 @@ module Diff =
 
         /// f x, the numerical grad f, H v.
         let fnumgradhessianv (epsilon: float) f (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
-            three (
+            Answer.three (
                 Stencil.run epsilon x (fun () -> [ f x; Stencil.gradient epsilon f x; Stencil.hessianAlong epsilon f (direction v x) x ])
             )
 
@@ -430,4 +378,4 @@ module Diff =
 
         /// f x, the numerical curl f, div f.
         let fnumcurldivergence (epsilon: float) f (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
-            three (Stencil.run epsilon x (fun () -> f x :: Stencil.curl epsilon f x))
+            Answer.three (Stencil.run epsilon x (fun () -> f x :: Stencil.curl epsilon f x))
