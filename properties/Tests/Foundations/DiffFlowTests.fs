@@ -117,9 +117,9 @@ let ``derivatives in an outer graph keep the gradients of parameters and of x`` 
         Assert.False((Diff.Batch.divergence f y).requires_grad)
         Assert.Equal<float[]>([| 3.0; 8.0 |], numbers (Diff.Batch.divergence f y)))
 
-// z = a-dependent part + a contraction in z: 0.4 tanh(...) has slope at most 0.4 |w|, |w| <= 1.
+// z = a-dependent part + a contraction in z: the slope of 0.25 tanh is at most 0.25, so that 30 steps are exact to 1e-18.
 let private contraction (sketch: Sketch) (a: torch.Tensor) (z: torch.Tensor) : torch.Tensor =
-    (square sketch a).add(Elementwise.times 0.4 (((z.roll 1L).add(a)).tanh()))
+    (square sketch a).add(Elementwise.times 0.25 (((z.roll 1L).add(a)).tanh()))
 
 let private unrolled (sketch: Sketch) (steps: int) (a: torch.Tensor) : torch.Tensor =
     Seq.fold (fun z _ -> contraction sketch a z) (torch.zeros_like a) (seq { 1..steps })
@@ -131,13 +131,13 @@ let ``the gradient of a fixed point is that of the unrolled iteration, first and
             let value (z: torch.Tensor) = (z.mul v).sum().sin()
 
             [
-                exactly (numbers (unrolled sketch 60 a)) (numbers (solve sketch a))
-                exactly (numbers (Diff.grad (unrolled sketch 60 >> value) a)) (numbers (Diff.grad (solve sketch >> value) a))
-                exactly (numbers (Diff.hessianv (unrolled sketch 60 >> value) a v)) (numbers (Diff.hessianv (solve sketch >> value) a v))
+                exactly (numbers (unrolled sketch 30 a)) (numbers (solve sketch a))
+                exactly (numbers (Diff.grad (unrolled sketch 30 >> value) a)) (numbers (Diff.grad (solve sketch >> value) a))
+                exactly (numbers (Diff.hessianv (unrolled sketch 30 >> value) a v)) (numbers (Diff.hessianv (solve sketch >> value) a v))
             ]
             |> List.tryPick id
 
-    holds (law (fun sketch a -> Diff.fixedPoint 1e-12 200 (contraction sketch) (torch.zeros_like a) a))
+    holdsInFew (law (fun sketch a -> Diff.fixedPoint 1e-12 200 (contraction sketch) (torch.zeros_like a) a))
     // The first derivative alone is exact after one step, and the second is not: the reason for two.
     refutes (law (fun sketch a -> Diff.fixedPointTo 1 1e-12 200 (contraction sketch) (torch.zeros_like a) a))
     // One application at the fixed point forgets (I - df/dz)^-1.
@@ -145,10 +145,10 @@ let ``the gradient of a fixed point is that of the unrolled iteration, first and
 
 [<Fact>]
 let ``one step gives the first derivative, and parameters that f holds get theirs`` () =
-    holds (fun sketch a v ->
+    holdsInFew (fun sketch a v ->
         let value (z: torch.Tensor) = (z.mul v).sum()
         let solve a = Diff.fixedPointTo 1 1e-12 200 (contraction sketch) (torch.zeros_like a) a
-        exactly (numbers (Diff.grad (unrolled sketch 60 >> value) a)) (numbers (Diff.grad (solve >> value) a)))
+        exactly (numbers (Diff.grad (unrolled sketch 30 >> value) a)) (numbers (Diff.grad (solve >> value) a)))
 
     // z = theta z / 2 + a: z = a / (1 - theta / 2), dz/dtheta = a / 2 / (1 - theta / 2)^2.
     Lifetime.within (fun () ->

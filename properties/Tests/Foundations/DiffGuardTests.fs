@@ -167,6 +167,39 @@ let ``every form leaves its answers and nothing else`` () =
     refutes (leaks (fun f x -> let y = x.clone () in Diff.grad f y))
 
 [<Fact>]
+let ``what a pull-back remembers lives as long as the scope around it`` () =
+    use x = vector [ 1.0; 2.0 ]
+
+    let born =
+        Lifetime.born (fun () ->
+            use _scope = torch.NewDisposeScope()
+            let inside = Lifetime.live ()
+            let struct (_, pullback) = Diff.evalReverseDiff (fun y -> y.square ()) x
+            // f x, and the two ends of the tape.
+            Assert.Equal(inside + 3L, Lifetime.live ())
+            use _still = torch.no_grad ()
+            Assert.Equal<float[]>([| 2.0; 4.0 |], numbers (pullback (torch.ones_like x)))
+            Assert.Equal<float[]>([| 2.0; 8.0 |], numbers (pullback x)))
+
+    Assert.Equal(0L, born)
+
+[<Fact>]
+let ``networks' float32 stays float32`` () =
+    Lifetime.within (fun () ->
+        let x = (vector [ 1.0; 2.0; 3.0 ]).``to`` torch.float32
+        let f (y: torch.Tensor) = y.square().sum()
+
+        for answer in
+            [
+                Diff.grad f x
+                Diff.hessian f x
+                Diff.laplacian f x
+                Diff.jacobianv (fun y -> y.sin ()) x x
+                Diff.Numerical.numgrad 1e-2 f x
+            ] do
+            Assert.Equal(torch.float32, answer.dtype))
+
+[<Fact>]
 let ``results are fresh: they share no memory with x, v or what f holds`` () =
     Lifetime.within (fun () ->
         let x, v = vector [ 1.0; 2.0 ], vector [ 3.0; 4.0 ]
