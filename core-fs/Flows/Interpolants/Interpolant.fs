@@ -202,8 +202,10 @@ module Interpolant =
 
         // log b at the time left s; 1 - beta = (1 - b) / (1 - b(0)) without cancellation.
         let logarithm s = -0.25 * s * s * (most - least) - 0.5 * s * least
-        let whole = -Double.ExpM1(logarithm 1.0)
-        let lack t = if t = 0.0 then 1.0 else -Double.ExpM1(logarithm (1.0 - t)) / whole
+        // e^y - 1 without cancellation; Double.ExpM1 is the plain difference.
+        let lessOne y = 2.0 * exp (y / 2.0) * sinh (y / 2.0)
+        let whole = -(lessOne (logarithm 1.0))
+        let lack t = if t = 0.0 then 1.0 else -(lessOne (logarithm (1.0 - t))) / whole
 
         let betaRate t =
             let s = 1.0 - t

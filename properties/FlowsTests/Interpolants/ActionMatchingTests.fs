@@ -13,8 +13,12 @@ open ValueFlow.FlowsTests.Interpolants.LossTests
 type private Path = { A: float[]; B: float[]; C: float[]; D: float[] }
 
 let private path (draw: Draw) : Path =
-    { A = [| number draw 0; number draw 1 |]; B = [| number draw 2; number draw 3 |]
-      C = [| positive draw 4; positive draw 5 |]; D = [| 0.1 * number draw 6; 0.1 * number draw 7 |] }
+    {
+        A = [| number draw 0; number draw 1 |]
+        B = [| number draw 2; number draw 3 |]
+        C = [| positive draw 4; positive draw 5 |]
+        D = [| 0.1 * number draw 6; 0.1 * number draw 7 |]
+    }
 
 let private closedForm (p: Path) : NormalPath =
     let line a b = Schedule.create (fun t -> a + b * t) (fun _ -> b)
@@ -24,9 +28,11 @@ let private legendre = GaussLegendreRule(0.0, 1.0, 16)
 
 // Rows and weights of q_t at a time.
 let private nodesAt (p: Path) (t: float) (mass: float) =
-    [| for a, wa in nodes do
-           for b, wb in nodes ->
-               [| p.A[0] + p.B[0] * t + (p.C[0] + p.D[0] * t) * a; p.A[1] + p.B[1] * t + (p.C[1] + p.D[1] * t) * b |], mass * wa * wb |]
+    [|
+        for a, wa in nodes do
+            for b, wb in nodes ->
+                [| p.A[0] + p.B[0] * t + (p.C[0] + p.D[0] * t) * a; p.A[1] + p.B[1] * t + (p.C[1] + p.D[1] * t) * b |], mass * wa * wb
+    |]
 
 let private weighted rows = { Points = table (Array.map fst rows); Weights = ValueSome(vector (Array.map snd rows)) }
 
@@ -49,9 +55,13 @@ let private exact (p: Path) (noise: float) : Action =
         let line (a: float) (b: float) = Elementwise.plus a (Elementwise.times b t)
 
         Seq.init 2 (fun i ->
-            let gap, sd = (x.select (1L, int64 i)).sub (line p.A[i] p.B[i]), line p.C[i] p.D[i]
-            let stiffness = (Elementwise.times (0.5 * p.D[i]) (sd.reciprocal ())).sub (Elementwise.times (0.25 * noise * noise) (sd.square().reciprocal ()))
-            (Elementwise.times p.B[i] gap).add (gap.square().mul stiffness))
+            let gap, sd = (x.select (1L, int64 i)).sub(line p.A[i] p.B[i]), line p.C[i] p.D[i]
+
+            let stiffness =
+                (Elementwise.times (0.5 * p.D[i]) (sd.reciprocal ()))
+                    .sub(Elementwise.times (0.25 * noise * noise) (sd.square().reciprocal()))
+
+            (Elementwise.times p.B[i] gap).add(gap.square().mul stiffness))
         |> Seq.reduce (fun sum next -> sum.add next)
 
 // A polynomial perturbation, and its gradient by hand.
@@ -61,13 +71,21 @@ let private bump (draw: Draw) : Action * (torch.Tensor -> torch.Tensor -> torch.
 
     (fun t x ->
         let a, b = column x 0L, column x 1L
+
         [ Elementwise.times u (a.mul b); Elementwise.times v (a.mul t); Elementwise.times w (b.square().mul t) ]
         |> List.reduce (fun sum next -> sum.add next)),
     (fun t x ->
         let a, b = column x 0L, column x 1L
-        torch.stack ([| (Elementwise.times u b).add (Elementwise.times v t); (Elementwise.times u a).add (Elementwise.times (2.0 * w) (b.mul t)) |], 1L))
 
-let private plus (f: Action) (g: Action) : Action = fun t x -> (f t x).add (g t x)
+        torch.stack (
+            [|
+                (Elementwise.times u b).add(Elementwise.times v t)
+                (Elementwise.times u a).add(Elementwise.times (2.0 * w) (b.mul t))
+            |],
+            1L
+        ))
+
+let private plus (f: Action) (g: Action) : Action = fun t x -> (f t x).add(g t x)
 let private value kind action batch = (ActionMatching.loss kind action batch: torch.Tensor).item<float>()
 let private sum (weights: torch.Tensor voption) (rows: torch.Tensor) = (rows.mul weights.Value).sum().item<float>()
 let private one (_: float) = 1.0
@@ -81,7 +99,11 @@ let private energyIdentity (loss: Loss) (noise: float) (draw: Draw) : float =
     let h, slope = bump draw
     let kind = if noise > 0.0 then ActionKind.Entropic noise else ActionKind.Balanced
     let between = batch.Between
-    let kinetic = 0.5 * Array.fold2 (fun total t w -> total + w * NormalPath.speedSquared (closedForm p) noise t) 0.0 legendre.Abscissas legendre.Weights
+
+    let kinetic =
+        0.5
+        * Array.fold2 (fun total t w -> total + w * NormalPath.speedSquared (closedForm p) noise t) 0.0 legendre.Abscissas legendre.Weights
+
     let distance = 0.5 * sum between.Weights ((slope batch.Times between.Points).square().sum 1L)
     max (gap (loss kind (plus (exact p noise) h) batch) (distance - kinetic)) (gap (loss kind (exact p noise) batch) -kinetic)
 
@@ -96,8 +118,13 @@ let ``wrong losses are refuted`` () =
     // Forgetting the Laplacian; counting the last marginal with the wrong sign.
     refutes 60 1e-9 (energyIdentity (fun _ -> value ActionKind.Balanced) 0.8)
 
-    refutes 60 1e-9 (energyIdentity (fun kind action batch ->
-        value kind action { batch with Last = { batch.Last with Weights = ValueSome(batch.Last.Weights.Value.neg ()) } }) 0.0)
+    refutes
+        60
+        1e-9
+        (energyIdentity
+            (fun kind action batch ->
+                value kind action { batch with Last = { batch.Last with Weights = ValueSome(batch.Last.Weights.Value.neg ()) } })
+            0.0)
 
 [<Fact>]
 let ``the gradient of the exact action is the closed form's velocity`` () =
@@ -108,7 +135,9 @@ let ``the gradient of the exact action is the closed form's velocity`` () =
         [ 0.0; 0.6 ]
         |> List.map (fun noise ->
             let field = ActionMatching.velocity "exact" (exact p noise)
-            max (distance (field.Apply t x) ((NormalPath.velocity (closedForm p) noise).Apply t x))
+
+            max
+                (distance (field.Apply t x) ((NormalPath.velocity (closedForm p) noise).Apply t x))
                 (distance (field.Apply (scalar 0.4) x) ((NormalPath.velocity (closedForm p) noise).Apply (scalar 0.4) x)))
         |> List.max)
 
@@ -117,7 +146,7 @@ let ``a function of time alone changes the balanced loss by nothing, and the unb
     let gauge kind (draw: Draw) =
         let batch = batch (path draw) one
         let h, _ = bump draw
-        let shift: Action = fun t _ -> Elementwise.times (1.0 + abs (number draw 60)) (t.square().add (torch.cos t))
+        let shift: Action = fun t _ -> Elementwise.times (1.0 + abs (number draw 60)) (t.square().add(torch.cos t))
         gap (value kind (plus h shift) batch) (value kind h batch)
 
     holds 60 1e-10 (gauge ActionKind.Balanced)
@@ -143,7 +172,7 @@ let ``growing mass: the unbalanced loss is a squared distance in action and grad
         let h, slope = bump draw
         let total = sum batch.Between.Weights (torch.ones_like batch.Times)
         let constant: Action = fun t _ -> Elementwise.plus k (torch.zeros_like t)
-        let squares = (slope batch.Times batch.Between.Points).square().sum(1L).add ((h batch.Times batch.Between.Points).square ())
+        let squares = (slope batch.Times batch.Between.Points).square().sum(1L).add((h batch.Times batch.Between.Points).square())
         gap (loss ActionKind.Unbalanced (plus constant h) batch) (0.5 * sum batch.Between.Weights squares - 0.5 * k * k * total)
 
     holds 60 1e-9 (identity value)
@@ -163,7 +192,7 @@ let ``the loss's gradient in a parameter is the numerical one, also inside no-gr
 
     for kind in [ ActionKind.Balanced; ActionKind.Entropic 0.7; ActionKind.Unbalanced ] do
         let weight = (scalar 0.4).requires_grad_ true
-        (ActionMatching.loss kind (action weight) batch).backward ()
+        (ActionMatching.loss kind (action weight) batch).backward()
 
         let numerical =
             Schedule.numericalDerivative
@@ -172,7 +201,15 @@ let ``the loss's gradient in a parameter is the numerical one, also inside no-gr
                     value kind (action (scalar w)) batch)
                 0.4
 
-        Assert.True(gap (match weight.grad with null -> nan | g -> g.item<float> ()) numerical < 1e-7)
+        Assert.True(
+            gap
+                (match weight.grad with
+                 | null -> nan
+                 | g -> g.item<float>())
+                numerical
+                <
+                1e-7
+        )
 
 [<Fact>]
 let ``actions that ignore an input or a gradient do not end the process`` () =
@@ -192,11 +229,19 @@ let ``slips are named, the loss is pure and leaves one tensor`` () =
     Assert.Contains("action", refusal (fun () -> value ActionKind.Balanced (fun _ x -> x) batch |> ignore))
     Assert.Contains("noise", refusal (fun () -> value (ActionKind.Entropic -1.0) (exact p 0.0) batch |> ignore))
     Assert.Contains("times", refusal (fun () -> value ActionKind.Balanced (exact p 0.0) { batch with Times = scalar 0.5 } |> ignore))
-    Assert.Contains("first", refusal (fun () -> value ActionKind.Balanced (exact p 0.0) { batch with First = { Points = table [| [| 1.0 |] |]; Weights = ValueNone } } |> ignore))
+
+    Assert.Contains(
+        "first",
+        refusal (fun () ->
+            value ActionKind.Balanced (exact p 0.0) { batch with First = { Points = table [| [| 1.0 |] |]; Weights = ValueNone } }
+            |> ignore)
+    )
+
     let inputs = [ batch.Times; batch.Between.Points; batch.First.Points; batch.Last.Points ]
     isPure 1L inputs (fun () -> [ ActionMatching.loss (ActionKind.Entropic 0.5) (exact p 0.5) batch ])
     let x = points { Choice = 0; Moment = 1; Numbers = [ 4 ] } 0 3 2
-    isPure 1L [ x ] (fun () -> [ (ActionMatching.velocity "s" (exact p 0.0)).Apply (scalar 0.5) x ])
+    let t = scalar 0.5
+    isPure 1L [ t; x ] (fun () -> [ (ActionMatching.velocity "s" (exact p 0.0)).Apply t x ])
 
 [<Fact>]
 let ``snapshots are drawn as mixtures of their neighbours in time`` () =

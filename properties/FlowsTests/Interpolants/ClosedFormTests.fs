@@ -20,7 +20,15 @@ let private characteristic (law: MixtureLaw) (w: float[]) : Numerics.Complex =
             let mean, covariance = part.Mean, part.Covariance
             let d = w.Length
             let phase = Seq.sum (Seq.init d (fun i -> w[i] * mean[i]))
-            let spread = Seq.sum (seq { for i in 0 .. d - 1 do for j in 0 .. d - 1 -> w[i] * covariance[i, j] * w[j] })
+
+            let spread =
+                Seq.sum (
+                    seq {
+                        for i in 0 .. d - 1 do
+                            for j in 0 .. d - 1 -> w[i] * covariance[i, j] * w[j]
+                    }
+                )
+
             sum + Numerics.Complex.FromPolarCoordinates(share * exp (-0.5 * spread), phase))
         Numerics.Complex.Zero
         law.Weights
@@ -38,7 +46,12 @@ let private expectation (i: Interpolant) (first: MixtureLaw) (last: MixtureLaw) 
         .Real
 
 let private line = [| for k in -300 .. 300 -> [| 0.05 * float k |] |]
-let private plane = [| for a in -60 .. 60 do for b in -60 .. 60 -> [| 0.2 * float a; 0.2 * float b |] |]
+
+let private plane =
+    [|
+        for a in -60 .. 60 do
+            for b in -60 .. 60 -> [| 0.2 * float a; 0.2 * float b |]
+    |]
 
 // | d/dt E phi(x_t) - E grad phi . b(t, x_t) | and | E phi(x_t) - int phi p_t |, by quadrature on a grid.
 let private continuity (velocity: Interpolant -> PairLaw -> Field) (d: int) (draw: Draw) : float =
@@ -46,10 +59,14 @@ let private continuity (velocity: Interpolant -> PairLaw -> Field) (d: int) (dra
     let first, last = ends i draw d (if d = 1 then 2 else 1)
     // Wide enough laws for the plane's grid.
     let widen (law: MixtureLaw) =
-        if d = 1 then law
+        if d = 1 then
+            law
         else
-            MixtureLaw.create law.Weights (law.Components |> Array.map (fun part ->
-                GaussianLaw.create part.Mean (part.Covariance |> Array2D.mapi (fun i j c -> if i = j then c + 0.3 else c))))
+            MixtureLaw.create
+                law.Weights
+                (law.Components
+                 |> Array.map (fun part ->
+                     GaussianLaw.create part.Mean (part.Covariance |> Array2D.mapi (fun i j c -> if i = j then c + 0.3 else c))))
 
     let first = if i.Gaussian = GaussianEnd.Start then first else widen first
     let last = if i.Gaussian = GaussianEnd.Finish then last else widen last
@@ -61,9 +78,15 @@ let private continuity (velocity: Interpolant -> PairLaw -> Field) (d: int) (dra
     let b = values ((velocity i pair).Apply (scalar t) x) |> Array.chunkBySize d
     let angle row = phase + Array.fold2 (fun sum a y -> sum + a * y) 0.0 w grid[row]
     let integrate (f: int -> float) = cell * Seq.sum (Seq.init grid.Length (fun row -> density[row] * f row))
-    let claimed = integrate (fun row -> -sin (angle row) * Array.fold2 (fun sum a v -> sum + a * v) 0.0 w b[row])
+    let claimed = integrate (fun row -> -sin(angle row) * Array.fold2 (fun sum a v -> sum + a * v) 0.0 w b[row])
     let rate = Schedule.numericalDerivative (expectation i first last w phase) t
-    List.max [ gap claimed rate; gap (integrate (fun row -> cos (angle row))) (expectation i first last w phase t); gap (integrate (fun _ -> 1.0)) 1.0 ]
+
+    List.max
+        [
+            gap claimed rate
+            gap (integrate (fun row -> cos (angle row))) (expectation i first last w phase t)
+            gap (integrate (fun _ -> 1.0)) 1.0
+        ]
 
 [<Fact>]
 let ``continuity equation in weak form, on random waves, by quadrature`` () =
@@ -76,7 +99,9 @@ let ``a velocity without gamma gamma' violates continuity`` () =
     // b = v - gamma gamma' s: dropping the last term leaves E[alpha' x0 + beta' x1 | x].
     let wrong i pair =
         let b, s = PairLaw.field i pair Target.Velocity, PairLaw.field i pair Target.Score
-        Field.create "wrong" (fun t x -> (b.Apply t x).add (Elementwise.times (Interpolant.at i (Array.head (values t))).GammaProduct (s.Apply t x)))
+
+        Field.create "wrong" (fun t x ->
+            (b.Apply t x).add(Elementwise.times (Interpolant.at i (Array.head (values t))).GammaProduct (s.Apply t x)))
 
     refutes 150 1e-7 (continuity wrong 1)
 
@@ -95,7 +120,13 @@ let private singleComponent (target: Target) (draw: Draw) : float =
     let i, t = interpolant draw, innerTime draw
     let first, last = ends i draw 3 1
     let x = points draw 50 4 3
-    let expected = values x |> Array.chunkBySize 3 |> Array.map (byHand (target = Target.Score) i first.Components[0] last.Components[0] t) |> table
+
+    let expected =
+        values x
+        |> Array.chunkBySize 3
+        |> Array.map (byHand (target = Target.Score) i first.Components[0] last.Components[0] t)
+        |> table
+
     let single = (PairLaw.field i (PairLaw.independent first last) target).Apply (scalar t) x
     // Two equal components are one.
     let twice (law: MixtureLaw) = MixtureLaw.create [| 0.3; 0.7 |] [| law.Components[0]; law.Components[0] |]
@@ -153,7 +184,7 @@ let ``marginals are the law of sums: mean, covariance and density of samples agr
             Assert.True(abs (found[a] - mean[a]) < 5.0 * sqrt (covariance[a, a] / 40000.0))
 
             for b in 0..1 do
-                Assert.True(abs (spread[2 * a + b] - covariance[a, b]) < 0.05 * sqrt (covariance[a, a] * covariance[b, b]) )
+                Assert.True(abs (spread[2 * a + b] - covariance[a, b]) < 0.05 * sqrt (covariance[a, a] * covariance[b, b]))
 
         Assert.True(distance (MixtureLaw.logDensity marginal x) (PairLaw.logDensity i pair (scalar 0.4) x) < 1e-12)
         Assert.True(distance (MixtureLaw.score marginal x) ((PairLaw.field i pair Target.Score).Apply (scalar 0.4) x) < 1e-10))
@@ -193,7 +224,12 @@ let ``the linear drift of a normal pair is its field`` () =
 
 [<Fact>]
 let ``velocities are finite and continuous at the ends although gamma' is not`` () =
-    for i in [ Interpolant.brownianBridge 1.0; Interpolant.trigonometric (Latent.brownian 0.5); Interpolant.mirror (Latent.brownian 1.0) ] do
+    for i in
+        [
+            Interpolant.brownianBridge 1.0
+            Interpolant.trigonometric (Latent.brownian 0.5)
+            Interpolant.mirror (Latent.brownian 1.0)
+        ] do
         Lifetime.within (fun () ->
             let draw = { Choice = 0; Moment = 12; Numbers = [ 9; 2 ] }
             let pair = PairLaw.independent (mixture draw 3 2 2) (mixture draw 50 2 2)
@@ -215,7 +251,12 @@ let ``far away densities and scores stay finite`` () =
 
 [<Fact>]
 let ``divergence of normal laws: zero at equality, the known number, positive`` () =
-    Assert.Equal(0.5 * (4.0 + 1.0 - 1.0 - log 4.0), GaussianLaw.divergence (GaussianLaw.isotropic [| 1.0 |] 2.0) (GaussianLaw.isotropic [| 0.0 |] 1.0), 12)
+    Assert.Equal(
+        0.5 * (4.0 + 1.0 - 1.0 - log 4.0),
+        GaussianLaw.divergence (GaussianLaw.isotropic [| 1.0 |] 2.0) (GaussianLaw.isotropic [| 0.0 |] 1.0),
+        12
+    )
+
     holds 100 1e-12 (fun draw -> abs (GaussianLaw.divergence (gaussian draw 3 3) (gaussian draw 3 3)))
     holds 100 0.0 (fun draw -> -(GaussianLaw.divergence (gaussian draw 3 2) (gaussian draw 47 2)) - 1e-12)
 
@@ -239,13 +280,45 @@ let ``slips are named`` () =
     Assert.Contains("positive semi-definite", refusal (fun () -> GaussianLaw.create [| 0.0; 0.0 |] square |> ignore))
     Assert.Contains("symmetric", refusal (fun () -> GaussianLaw.create [| 0.0; 0.0 |] (array2D [ [ 1.0; 0.5 ]; [ 0.1; 1.0 ] ]) |> ignore))
     Assert.Contains("entry 1", refusal (fun () -> GaussianLaw.isotropic [| 0.0; nan |] 1.0 |> ignore))
-    Assert.Contains("must not be negative", refusal (fun () -> MixtureLaw.create [| 1.0; -1.0 |] [| GaussianLaw.standard 1; GaussianLaw.standard 1 |] |> ignore))
+
+    Assert.Contains(
+        "must not be negative",
+        refusal (fun () -> MixtureLaw.create [| 1.0; -1.0 |] [| GaussianLaw.standard 1; GaussianLaw.standard 1 |] |> ignore)
+    )
+
     let oneSided = Interpolant.oneSided "one-sided" Schedule.remaining Schedule.time
     let wide = MixtureLaw.single (GaussianLaw.isotropic [| 0.0 |] 2.0)
     Assert.Contains("N(0, I)", refusal (fun () -> PairLaw.field oneSided (PairLaw.independent wide wide) Target.Velocity |> ignore))
     let point = MixtureLaw.single (GaussianLaw.isotropic [| 0.0 |] 0.0)
-    Assert.Contains("singular", refusal (fun () -> PairLaw.logDensity interpolants[0] (PairLaw.independent point point) (scalar 0.5) (table [| [| 0.0 |] |]) |> ignore))
+
+    Assert.Contains(
+        "singular",
+        refusal (fun () ->
+            PairLaw.logDensity interpolants[0] (PairLaw.independent point point) (scalar 0.5) (table [| [| 0.0 |] |])
+            |> ignore)
+    )
+
     let pair = PairLaw.independent wide wide
-    Assert.Contains("[any, 1]", refusal (fun () -> PairLaw.logDensity interpolants[0] pair (scalar 0.5) (table [| [| 0.0; 1.0 |] |]) |> ignore))
-    Assert.Contains("cross", refusal (fun () -> PairLaw.joint (GaussianLaw.standard 1) (GaussianLaw.standard 1) (array2D [ [ 2.0 ] ]) |> ignore))
-    Assert.Contains("must be a time", refusal (fun () -> (PairLaw.field (Interpolant.diffusion 0.1 20.0) (PairLaw.independent (MixtureLaw.single (GaussianLaw.standard 1)) wide) Target.Velocity).Apply (scalar 1.0) (table [| [| 0.0 |] |]) |> ignore))
+
+    Assert.Contains(
+        "[any, 1]",
+        refusal (fun () -> PairLaw.logDensity interpolants[0] pair (scalar 0.5) (table [| [| 0.0; 1.0 |] |]) |> ignore)
+    )
+
+    Assert.Contains(
+        "cross",
+        refusal (fun () -> PairLaw.joint (GaussianLaw.standard 1) (GaussianLaw.standard 1) (array2D [ [ 2.0 ] ]) |> ignore)
+    )
+
+    Assert.Contains(
+        "must be a time",
+        refusal (fun () ->
+            (PairLaw.field
+                (Interpolant.diffusion 0.1 20.0)
+                (PairLaw.independent (MixtureLaw.single (GaussianLaw.standard 1)) wide)
+                Target.Velocity)
+                .Apply
+                (scalar 1.0)
+                (table [| [| 0.0 |] |])
+            |> ignore)
+    )

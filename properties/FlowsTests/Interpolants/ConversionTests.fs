@@ -12,12 +12,33 @@ let private targets =
 
 let private convert i known wanted time x answers = Conversion.apply (Conversion.between i known wanted time) x answers
 
-let private exists i known wanted time = match Conversion.tryBetween i known wanted time with Ok _ -> true | Error _ -> false
+let private exists i known wanted time =
+    match Conversion.tryBetween i known wanted time with
+    | Ok _ -> true
+    | Error _ -> false
 
 // Targets that x_t alone does not determine: only they are invertible answers of a model.
 let private free i time = targets |> List.filter (fun target -> exists i [ target ] target time && not (exists i [] target time))
 
 type private Convert = Interpolant -> Target list -> Target -> InteriorTime -> torch.Tensor -> torch.Tensor list -> torch.Tensor
+
+// What a conversion makes of a unit error in x and in each answer: a result cannot be more exact than rounding times this.
+let private sensitivity i known wanted time x (answers: torch.Tensor list) : float =
+    let plain = values (convert i known wanted time x answers)
+    let change moved = Array.fold2 (fun most a b -> max most (abs (a - b))) 0.0 (values moved) plain
+    let shift (y: torch.Tensor) = Elementwise.plus 1.0 y
+
+    change (convert i known wanted time (shift x) answers)
+    + List.sum
+        [
+            for k in 0 .. answers.Length - 1 ->
+                change (convert i known wanted time x (answers |> List.mapi (fun j y -> if j = k then shift y else y)))
+        ]
+
+let private size (x: torch.Tensor) : float = 1.0 + (values x |> Array.fold (fun most v -> max most (abs v)) 0.0)
+
+let private error (a: torch.Tensor) (b: torch.Tensor) (scale: float) : float =
+    Array.fold2 (fun most x y -> if x = x && y = y then max most (abs (x - y) / scale) else nan) 0.0 (values a) (values b)
 
 let private roundTrip (convert: Convert) (draw: Draw) : float =
     let i, time = interpolant draw, InteriorTime.Rows(innerTimes draw 3)
@@ -29,12 +50,18 @@ let private roundTrip (convert: Convert) (draw: Draw) : float =
         for a in free do
             for b in free do
                 if exists i [ a ] b time && exists i [ b ] a time then
-                    distance (convert i [ b ] a time x [ convert i [ a ] b time x [ answer ] ]) answer
+                    let there = convert i [ a ] b time x [ answer ]
+
+                    let scale =
+                        (1.0 + sensitivity i [ b ] a time x [ there ])
+                        * (size there + sensitivity i [ a ] b time x [ answer ] * size x)
+
+                    error (convert i [ b ] a time x [ there ]) answer (scale + size answer)
     ]
     |> List.max
 
 [<Fact>]
-let ``there and back is the identity, for every interpolant, pair of targets and time`` () = holds 300 1e-8 (roundTrip convert)
+let ``there and back is the identity, for every interpolant, pair of targets and time`` () = holds 300 1e-11 (roundTrip convert)
 
 [<Fact>]
 let ``a score of the wrong sign is refuted`` () =
@@ -43,11 +70,11 @@ let ``a score of the wrong sign is refuted`` () =
             let result = convert i known wanted time x answers
             if wanted = Target.Score then result.neg () else result
 
-    refutes 300 1e-8 (roundTrip wrong)
+    refutes 300 1e-11 (roundTrip wrong)
 
 [<Fact>]
 let ``triangles commute`` () =
-    holds 200 1e-8 (fun draw ->
+    holds 200 1e-11 (fun draw ->
         let i, time = interpolant draw, InteriorTime.At(innerTime draw)
         let x, answer = points draw 0 3 2, points draw 30 3 2
         let free = free i time
@@ -58,7 +85,18 @@ let ``triangles commute`` () =
                 for b in free do
                     for c in targets do
                         if exists i [ a ] b time && exists i [ b ] c time && exists i [ b ] a time then
-                            distance (convert i [ b ] c time x [ convert i [ a ] b time x [ answer ] ]) (convert i [ a ] c time x [ answer ])
+                            let there = convert i [ a ] b time x [ answer ]
+
+                            let scale =
+                                (1.0 + sensitivity i [ b ] c time x [ there ])
+                                * (size there + sensitivity i [ a ] b time x [ answer ] * size x)
+
+                            let direct = convert i [ a ] c time x [ answer ]
+
+                            error
+                                (convert i [ b ] c time x [ there ])
+                                direct
+                                (scale + sensitivity i [ a ] c time x [ answer ] * size x + size direct)
         ]
         |> List.max)
 
@@ -75,15 +113,27 @@ let private agreesWithClosedForm (known: Target list) (convert: Convert) (draw: 
         0.0
         for wanted in targets do
             if exists i known wanted time then
-                distance (convert i known wanted time x (known |> List.map exact)) (exact wanted)
+                let given = known |> List.map exact
+                let scale = (1.0 + sensitivity i known wanted time x given) * List.max (size x :: List.map size given)
+                error (convert i known wanted time x given) (exact wanted) (scale + size (exact wanted))
     ]
     |> List.max
 
 [<Fact>]
 let ``conversions of the exact conditional means are the exact conditional means`` () =
-    for known in [ [ Target.Velocity ]; [ Target.Score ]; [ Target.Denoiser ]; [ Target.Endpoint ]; [ Target.Start ]
-                   [ Target.Velocity; Target.Score ]; [ Target.Start; Target.Endpoint ]; [ Target.Endpoint; Target.Denoiser ]; [] ] do
-        holds 120 1e-7 (agreesWithClosedForm known convert)
+    for known in
+        [
+            [ Target.Velocity ]
+            [ Target.Score ]
+            [ Target.Denoiser ]
+            [ Target.Endpoint ]
+            [ Target.Start ]
+            [ Target.Velocity; Target.Score ]
+            [ Target.Start; Target.Endpoint ]
+            [ Target.Endpoint; Target.Denoiser ]
+            []
+        ] do
+        holds 120 1e-9 (agreesWithClosedForm known convert)
 
 [<Fact>]
 let ``a velocity that forgets the noise is refuted`` () =
@@ -92,7 +142,7 @@ let ``a velocity that forgets the noise is refuted`` () =
             let result = convert i known wanted time x answers
             if wanted = Target.Velocity then result.add (Elementwise.times 0.01 answers.Head) else result
 
-    refutes 120 1e-7 (agreesWithClosedForm [ Target.Endpoint; Target.Denoiser ] wrong)
+    refutes 120 1e-9 (agreesWithClosedForm [ Target.Endpoint; Target.Denoiser ] wrong)
 
 [<Fact>]
 let ``conversions exist exactly where the algebra allows them`` () =
@@ -119,7 +169,11 @@ let ``conversions exist exactly where the algebra allows them`` () =
     // A mirror's velocity is its score.
     Assert.True(exists (Interpolant.mirror (Latent.brownian 1.0)) [ Target.Velocity ] Target.Score time)
 
-    let words known wanted i = match Conversion.tryBetween i known wanted time with Error refusal -> TargetRefusal.describe refusal | Ok _ -> ""
+    let words known wanted i =
+        match Conversion.tryBetween i known wanted time with
+        | Error refusal -> TargetRefusal.describe refusal
+        | Ok _ -> ""
+
     Assert.Contains("does not follow", words [ Target.Velocity ] Target.Score bridge)
     Assert.Contains("gamma = 0", words [ Target.Velocity ] Target.Score (Interpolant.linear Latent.none))
     Assert.Contains("need not be a gradient", words [ Target.Velocity ] Target.ActionGradient bridge)
@@ -133,7 +187,13 @@ let ``singular ends cannot be written down`` () =
 
     Assert.Contains("row 2", refusal (fun () -> InteriorTime.OfTensor(torch.tensor [| 0.5f; 0.1f; 1.0f |]) |> ignore))
     let i = Interpolant.oneSided "one-sided" Schedule.remaining Schedule.time
-    let model = PairLaw.field i (PairLaw.independent (MixtureLaw.single (GaussianLaw.standard 2)) (MixtureLaw.around [| [| 1.0; 0.0 |] |] 0.5)) Target.Velocity
+
+    let model =
+        PairLaw.field
+            i
+            (PairLaw.independent (MixtureLaw.single (GaussianLaw.standard 2)) (MixtureLaw.around [| [| 1.0; 0.0 |] |] 0.5))
+            Target.Velocity
+
     let field = Conversion.field i [ Target.Velocity, model ] Target.Score
     Assert.Contains("open interval", refusal (fun () -> field.Apply (scalar 1.0) (table [| [| 0.0; 0.0 |] |]) |> ignore))
 

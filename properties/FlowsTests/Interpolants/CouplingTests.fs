@@ -12,7 +12,12 @@ let private images (draw: Draw) : torch.Tensor = (points draw 0 3 16).reshape [|
 let private mask (draw: Draw) : torch.Tensor = (points draw 200 3 16).ge(scalar 0.0).``to``(torch.float64).reshape [| 3L; 4L; 4L |]
 
 let private couplings (draw: Draw) : (Generator -> torch.Tensor -> CoupledBatch) list =
-    [ DataCoupling.independent; DataCoupling.perturbed 0.3; DataCoupling.superResolution 2 0.1; DataCoupling.inPainting (mask draw) ]
+    [
+        DataCoupling.independent
+        DataCoupling.perturbed 0.3
+        DataCoupling.superResolution 2 0.1
+        DataCoupling.inPainting (mask draw)
+    ]
 
 [<Fact>]
 let ``every coupling may follow every interpolant: ends are exact`` () =
@@ -34,12 +39,21 @@ let private coupledFlow (cross: float) (draw: Draw) : float =
     // x0 = x1 + 0.6 noise: Cov(x0) = C1 + 0.36 I, Cov(x0, x1) = C1.
     let start = GaussianLaw.create data.Mean (spread |> Array2D.mapi (fun i j c -> if i = j then c + 0.36 else c))
     let pair = PairLaw.joint start data (spread |> Array2D.map (fun c -> cross * c))
-    let i = if draw.Choice % 2 = 0 then Interpolant.linear Latent.none else Interpolant.trigonometric (Latent.quadratic 0.5)
+
+    let i =
+        if draw.Choice % 2 = 0 then
+            Interpolant.linear Latent.none
+        else
+            Interpolant.trigonometric (Latent.quadratic 0.5)
+
     let truth = if cross = 1.0 then pair else PairLaw.joint start data spread
     let marginal t = (PairLaw.marginal i truth t).Components[0]
     let reached = LinearDrift.transport (LinearDrift.ofNormal i pair (fun _ -> 0.0)) (fun _ -> 0.0) 0.0 0.6 300 start
     let expected = marginal 0.6
-    max (Array.map2 gap reached.Mean expected.Mean |> Array.max) (Seq.map2 gap (Seq.cast<float> reached.Covariance) (Seq.cast<float> expected.Covariance) |> Seq.max)
+
+    max
+        (Array.map2 gap reached.Mean expected.Mean |> Array.max)
+        (Seq.map2 gap (Seq.cast<float> reached.Covariance) (Seq.cast<float> expected.Covariance) |> Seq.max)
 
 [<Fact>]
 let ``a coupled normal pair's velocity carries start to end`` () = holds 60 1e-7 (coupledFlow 1.0)
@@ -57,7 +71,13 @@ let ``known pixels start exact, have velocity zero, and stay exact under any mod
         let along = Path.velocity (Interpolant.linear Latent.none) (scalar 0.3) pairs
         let model = Field.create "any" (fun _ x -> Elementwise.plus 0.1 (x.square ()))
         let moved = batch.Start.add (Elementwise.times 0.25 ((protect mask model).Apply (scalar 0.3) batch.Start))
-        [ distance (known batch.Start) (known x1); distance (known along) (torch.zeros_like x1); distance (known moved) (known x1) ] |> List.max
+
+        [
+            distance (known batch.Start) (known x1)
+            distance (known along) (torch.zeros_like x1)
+            distance (known moved) (known x1)
+        ]
+        |> List.max
 
     holds 60 0.0 (keeps DataCoupling.keepKnown)
     refutes 60 0.0 (keeps (fun _ field -> field))
@@ -71,9 +91,14 @@ let ``kinetic energy is at most the cost of the coupling`` () =
         let drift = LinearDrift.ofNormal i pair (fun _ -> 0.0)
         let still: LinearDrift = { Slope = (fun _ -> Array2D.zeroCreate 2 2); Offset = fun _ -> [| 0.0; 0.0 |] }
         // Four e = 1: the bound's integrand is E|b|^2 itself.
-        let kinetic = LinearDrift.divergenceBound (fun _ -> 0.25) (fun t -> (PairLaw.marginal i pair t).Components[0]) still drift 0.0 1.0 40
+        let kinetic =
+            LinearDrift.divergenceBound (fun _ -> 0.25) (fun t -> (PairLaw.marginal i pair t).Components[0]) still drift 0.0 1.0 40
+
         let trace (c: float[,]) = c[0, 0] + c[1, 1]
-        let cost = Array.fold2 (fun sum a b -> sum + (a - b) ** 2.0) (trace first.Covariance + trace last.Covariance) first.Mean last.Mean
+
+        let cost =
+            Array.fold2 (fun sum a b -> sum + (a - b) ** 2.0) (trace first.Covariance + trace last.Covariance) first.Mean last.Mean
+
         kinetic - factor * cost
 
     holds 60 1e-6 (energy 1.0)
@@ -84,7 +109,7 @@ let ``coarsening is a projection that keeps block means`` () =
     holds 60 1e-14 (fun draw ->
         let x = images draw
         let coarse = DataCoupling.coarsen 2 x
-        let total (x: torch.Tensor) = x.sum([| 1L; 2L |])
+        let total (x: torch.Tensor) = x.sum ([| 1L; 2L |])
         max (distance (DataCoupling.coarsen 2 coarse) coarse) (distance (total coarse) (total x)))
 
     Lifetime.within (fun () ->

@@ -76,7 +76,7 @@ let points (draw: Draw) (salt: int) (count: int) (d: int) : torch.Tensor =
     table (Array.init count (fun i -> Array.init d (fun j -> number draw (salt + i * d + j))))
 
 /// The values of a float64 tensor.
-let values (x: torch.Tensor) : float[] = (x.detach().``to``(torch.float64).contiguous ()).data<float>().ToArray()
+let values (x: torch.Tensor) : float[] = (x.detach().``to``(torch.float64).contiguous()).data<float>().ToArray()
 
 /// max |a - b| / (1 + max |b|).
 let distance (a: torch.Tensor) (b: torch.Tensor) : float =
@@ -101,7 +101,9 @@ let gaussian (draw: Draw) (salt: int) (d: int) : GaussianLaw =
 
 /// A mixture of <c>count</c> such laws.
 let mixture (draw: Draw) (salt: int) (d: int) (count: int) : MixtureLaw =
-    MixtureLaw.create (Array.init count (fun k -> positive draw (salt + 40 + k))) (Array.init count (fun k -> gaussian draw (salt + 11 * k) d))
+    MixtureLaw.create
+        (Array.init count (fun k -> positive draw (salt + 40 + k)))
+        (Array.init count (fun k -> gaussian draw (salt + 11 * k) d))
 
 /// Ends that the interpolant allows: the Gaussian end is N(0, I), the others are mixtures.
 let ends (interpolant: Interpolant) (draw: Draw) (d: int) (count: int) : MixtureLaw * MixtureLaw =
@@ -127,7 +129,8 @@ let holds (count: int) (tolerance: float) (law: Draw -> float) : unit =
 
 /// The law finds a counterexample to a wrong variant.
 let refutes (count: int) (tolerance: float) (law: Draw -> float) : unit =
-    Assert.ThrowsAny<Exception>(fun () -> holds count tolerance law).Message |> fun message -> Assert.Contains("Falsifiable", message)
+    Assert.ThrowsAny<Exception>(fun () -> holds count tolerance law).Message
+    |> fun message -> Assert.Contains("Falsifiable", message)
 
 /// The message of the ArgumentException that the work ends with.
 let refusal (work: unit -> unit) : string = (Assert.ThrowsAny<ArgumentException> work).Message

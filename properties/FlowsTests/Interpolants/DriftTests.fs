@@ -23,7 +23,10 @@ let ``the backward equation returns the law it came from`` () =
         let drift = LinearDrift.ofNormal i law (fun _ -> share)
 
         let reversed: LinearDrift =
-            { Slope = (fun u -> drift.Slope(1.0 - u) |> Array2D.map (~-)); Offset = fun u -> drift.Offset(1.0 - u) |> Array.map (~-) }
+            {
+                Slope = (fun u -> drift.Slope(1.0 - u) |> Array2D.map (~-))
+                Offset = fun u -> drift.Offset(1.0 - u) |> Array.map (~-)
+            }
 
         difference (LinearDrift.transport reversed (fun _ -> 0.5) 0.55 0.8 200 (marginal 0.45)) (marginal 0.2)
 
@@ -38,8 +41,11 @@ let ``drifts are velocity plus and minus level times score, by each row's time``
         let level = Schedule.create (fun t -> t * t) (fun t -> 2.0 * t)
         let times, x = innerTimes draw 3, points draw 40 3 2
         let t = vector times
-        let step = (s.Apply t x).mul (table (times |> Array.map (fun t -> [| t * t |])))
-        max (distance ((Drifts.forward level b s).Apply t x) ((b.Apply t x).add step)) (distance ((Drifts.backward level b s).Apply t x) ((b.Apply t x).sub step)))
+        let step = (s.Apply t x).mul(table (times |> Array.map (fun t -> [| t * t |])))
+
+        max
+            (distance ((Drifts.forward level b s).Apply t x) ((b.Apply t x).add step))
+            (distance ((Drifts.backward level b s).Apply t x) ((b.Apply t x).sub step)))
 
 // KL(rho_1 || rho_1') <= int (1/(4 e)) E|b - b'|^2 under the exact process.
 let private bound (factor: float) (draw: Draw) : float =
@@ -57,7 +63,9 @@ let private bound (factor: float) (draw: Draw) : float =
 
     let a, b = 0.1, 0.9
     let wrong = LinearDrift.transport other level a b 150 (marginal a)
-    GaussianLaw.divergence (marginal b) wrong - factor * LinearDrift.divergenceBound level marginal exact other a b 60
+
+    GaussianLaw.divergence (marginal b) wrong
+    - factor * LinearDrift.divergenceBound level marginal exact other a b 60
 
 [<Fact>]
 let ``the divergence of a perturbed drift stays below its bound`` () = holds 60 1e-7 (bound 1.0)

@@ -8,20 +8,20 @@ open ValueFlow.Core.Foundations
 open ValueFlow.Core.Flows
 open ValueFlow.FlowsTests.Interpolants.Draw
 
-let private pairs (draw: Draw) : Pairs =
-    { Start = points draw 0 4 2; Finish = points draw 8 4 2; Noise = ValueSome(points draw 16 4 2) }
+let private pairs (draw: Draw) : Pairs = { Start = points draw 0 4 2; Finish = points draw 8 4 2; Noise = ValueSome(points draw 16 4 2) }
 
 // max |x_0 - x0|, |x_1 - x1|, for one time and for a time for each row.
 let private ends (point: Interpolant -> torch.Tensor -> Pairs -> torch.Tensor) (draw: Draw) : float =
     let i, pairs = interpolant draw, pairs draw
     let first = if i.IsMirror then pairs.Finish else pairs.Start
 
-    List.max [
-        distance (point i (scalar 0.0) pairs) first
-        distance (point i (scalar 1.0) pairs) pairs.Finish
-        distance (point i (torch.zeros (4L, dtype = torch.float64)) pairs) first
-        distance (point i (torch.ones (4L, dtype = torch.float64)) pairs) pairs.Finish
-    ]
+    List.max
+        [
+            distance (point i (scalar 0.0) pairs) first
+            distance (point i (scalar 1.0) pairs) pairs.Finish
+            distance (point i (torch.zeros (4L, dtype = torch.float64)) pairs) first
+            distance (point i (torch.ones (4L, dtype = torch.float64)) pairs) pairs.Finish
+        ]
 
 [<Fact>]
 let ``a path starts in x0 and ends in x1, exactly`` () = holds 200 0.0 (ends Path.point)
@@ -32,19 +32,28 @@ let ``a diffusion that does not reach its noise is refuted`` () =
     let usual (_: Interpolant) (t: torch.Tensor) (pairs: Pairs) =
         let beta t = exp (-0.25 * (1.0 - t) ** 2.0 * 19.9 - 0.05 * (1.0 - t))
         let b = (values t)[0] |> beta
-        (Elementwise.times (sqrt (1.0 - b * b)) pairs.Start).add (Elementwise.times b pairs.Finish)
+        (Elementwise.times (sqrt (1.0 - b * b)) pairs.Start).add(Elementwise.times b pairs.Finish)
 
     refutes 200 1e-6 (ends usual)
-    Assert.NotEmpty(match Interpolant.tryCreate "usual" (Schedule.create (fun t -> 0.99998 * (1.0 - t)) (fun _ -> -0.99998)) Schedule.time Latent.none with
-                    | Error errors -> errors
-                    | Ok _ -> [])
+
+    Assert.NotEmpty(
+        match
+            Interpolant.tryCreate "usual" (Schedule.create (fun t -> 0.99998 * (1.0 - t)) (fun _ -> -0.99998)) Schedule.time Latent.none
+        with
+        | Error errors -> errors
+        | Ok _ -> []
+    )
 
 let private derivatives (rates: Interpolant -> float -> Coefficients) (draw: Draw) : float =
     let i, t = interpolant draw, time draw
     let found = rates i t
 
-    [ (fun t -> (Interpolant.at i t).Alpha), found.AlphaRate; (fun t -> (Interpolant.at i t).Beta), found.BetaRate
-      (fun t -> (Interpolant.at i t).Gamma), found.GammaRate; (fun t -> (Interpolant.at i t).Gamma ** 2.0 / 2.0), found.GammaProduct ]
+    [
+        (fun t -> (Interpolant.at i t).Alpha), found.AlphaRate
+        (fun t -> (Interpolant.at i t).Beta), found.BetaRate
+        (fun t -> (Interpolant.at i t).Gamma), found.GammaRate
+        (fun t -> (Interpolant.at i t).Gamma ** 2.0 / 2.0), found.GammaProduct
+    ]
     |> List.map (fun (f, claimed) -> gap claimed (Schedule.numericalDerivative f t))
     |> List.max
 
@@ -54,7 +63,13 @@ let ``derivatives are the numerical ones, gamma gamma' among them`` () = holds 5
 [<Fact>]
 let ``a derivative with a patched root is refuted`` () =
     // gamma' = (gamma^2)' / (2 gamma + 1e-2).
-    refutes 500 1e-7 (derivatives (fun i t -> { Interpolant.at i t with GammaRate = 2.0 * i.Latent.Product t / (2.0 * i.Latent.Gamma.Value t + 1e-2) }))
+    refutes
+        500
+        1e-7
+        (derivatives (fun i t ->
+            { Interpolant.at i t with
+                GammaRate = 2.0 * i.Latent.Product t / (2.0 * i.Latent.Gamma.Value t + 1e-2)
+            }))
 
 [<Fact>]
 let ``gamma gamma' at the ends is the limit from inside, finite where gamma' is not`` () =
@@ -87,7 +102,10 @@ let private rowByRow (point: Interpolant -> torch.Tensor -> Pairs -> torch.Tenso
     times
     |> Array.mapi (fun row t ->
         let part (x: torch.Tensor) = x.narrow (0L, int64 row, 1L)
-        let single = point i (scalar t) { Start = part pairs.Start; Finish = part pairs.Finish; Noise = ValueOption.map part pairs.Noise }
+
+        let single =
+            point i (scalar t) { Start = part pairs.Start; Finish = part pairs.Finish; Noise = ValueOption.map part pairs.Noise }
+
         distance (part whole) single)
     |> Array.max
 
@@ -97,13 +115,19 @@ let ``a time for each row is the same as row by row`` () =
     holds 200 1e-14 (rowByRow Path.velocity)
 
 [<Fact>]
-let ``taking the first row's time for all is refuted`` () = refutes 200 1e-14 (rowByRow (fun i t -> Path.point i (if t.dim () = 0L then t else t[0L])))
+let ``taking the first row's time for all is refuted`` () =
+    refutes 200 1e-14 (rowByRow (fun i t -> Path.point i (if t.dim () = 0L then t else t[0L])))
 
 let private alongPath (velocity: Interpolant -> torch.Tensor -> Pairs -> torch.Tensor) (draw: Draw) : float =
     let i, pairs, t = interpolant draw, pairs draw, innerTime draw
     let h = 1e-4
     let at t = Path.point i (scalar t) pairs
-    let difference = Elementwise.times (1.0 / (12.0 * h)) ((Elementwise.times 8.0 ((at (t + h)).sub (at (t - h)))).sub ((at (t + 2.0 * h)).sub (at (t - 2.0 * h))))
+
+    let difference =
+        Elementwise.times
+            (1.0 / (12.0 * h))
+            ((Elementwise.times 8.0 ((at (t + h)).sub(at (t - h)))).sub((at (t + 2.0 * h)).sub(at (t - 2.0 * h))))
+
     distance (velocity i (scalar t) pairs) difference
 
 [<Fact>]
@@ -119,21 +143,37 @@ let ``a variance-preserving path keeps the sum of squares, reversal mirrors a pa
         let i, t = interpolant draw, time draw
         let n = Interpolant.at i t
         let back = Interpolant.at (Interpolant.reverse (Interpolant.reverse i)) t
-        let kept = if i.Name.Contains "variance" || i.Name.Contains "diffusion" then gap (n.Alpha ** 2.0 + n.Beta ** 2.0) 1.0 else 0.0
+
+        let kept =
+            if i.Name.Contains "variance" || i.Name.Contains "diffusion" then
+                gap (n.Alpha ** 2.0 + n.Beta ** 2.0) 1.0
+            else
+                0.0
+
         List.max [ kept; gap back.Alpha n.Alpha; gap back.Beta n.Beta; gap back.GammaProduct n.GammaProduct ])
 
 [<Fact>]
 let ``wrong functions are refused, all errors at once`` () =
     let message =
         refusal (fun () ->
-            Interpolant.create "wrong" (Schedule.create (fun t -> 1.0 - t) (fun _ -> 1.0)) (Schedule.constant 0.5) Latent.none |> ignore)
+            Interpolant.create "wrong" (Schedule.create (fun t -> 1.0 - t) (fun _ -> 1.0)) (Schedule.constant 0.5) Latent.none
+            |> ignore)
 
     for words in [ "derivative of alpha"; "beta(0) must be 0"; "beta(1) must be 1" ] do
         Assert.Contains(words, message)
 
-    let broken = { Latent.quadratic 1.0 with Square = Schedule.create (fun t -> t * (1.0 - t)) (fun t -> 1.0 - 2.0 * t) }
+    let broken =
+        { Latent.quadratic 1.0 with
+            Square = Schedule.create (fun t -> t * (1.0 - t)) (fun t -> 1.0 - 2.0 * t)
+        }
+
     Assert.Contains("gamma^2", refusal (fun () -> Interpolant.linear broken |> ignore))
-    Assert.Contains("t must lie in [0, 1]", (refusal (fun () -> Interpolant.at interpolants[0] nan |> ignore)).Replace("(Parameter 't')", "t ") |> fun m -> "t " + m)
+
+    Assert.Contains(
+        "t must lie in [0, 1]",
+        (refusal (fun () -> Interpolant.at interpolants[0] nan |> ignore)).Replace("(Parameter 't')", "t ")
+        |> fun m -> "t " + m
+    )
 
 [<Fact>]
 let ``slips are named before any native call`` () =
@@ -166,4 +206,4 @@ let ``images and float32 are batches too`` () =
     let pairs = { Start = image 1f; Finish = image 3f; Noise = ValueNone }
     let x = Path.point (Interpolant.linear Latent.none) (torch.tensor [| 0f; 0.5f; 1f |]) pairs
     Assert.Equal<int64[]>([| 3L; 2L; 4L; 4L |], x.shape)
-    Assert.Equal<float32[]>([| 1f; 2f; 3f |], [| for row in 0L .. 2L -> x[row, 1L, 2L, 3L].item<float32> () |])
+    Assert.Equal<float32[]>([| 1f; 2f; 3f |], [| for row in 0L .. 2L -> x[row, 1L, 2L, 3L].item<float32>() |])

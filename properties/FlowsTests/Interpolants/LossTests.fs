@@ -9,16 +9,20 @@ open ValueFlow.FlowsTests.Interpolants.Draw
 
 /// Four nodes and weights of the standard normal law: exact for polynomials of degree seven.
 let nodes: (float * float)[] =
-    [| for sign in [ -1.0; 1.0 ] do
-           for side in [ -1.0; 1.0 ] -> sign * sqrt (3.0 + side * sqrt 6.0), (3.0 - side * sqrt 6.0) / 12.0 |]
+    [|
+        for sign in [ -1.0; 1.0 ] do
+            for side in [ -1.0; 1.0 ] -> sign * sqrt (3.0 + side * sqrt 6.0), (3.0 - side * sqrt 6.0) / 12.0
+    |]
 
 // All of (x0, x1, z) in one dimension, with weights.
 let private batch (first: GaussianLaw) (last: GaussianLaw) (t: float) : LossBatch =
     let rows =
-        [| for a, wa in nodes do
-               for b, wb in nodes do
-                   for z, wz in nodes ->
-                       first.Mean[0] + sqrt first.Covariance[0, 0] * a, last.Mean[0] + sqrt last.Covariance[0, 0] * b, z, wa * wb * wz |]
+        [|
+            for a, wa in nodes do
+                for b, wb in nodes do
+                    for z, wz in nodes ->
+                        first.Mean[0] + sqrt first.Covariance[0, 0] * a, last.Mean[0] + sqrt last.Covariance[0, 0] * b, z, wa * wb * wz
+        |]
 
     let column pick = table (rows |> Array.map (fun row -> [| pick row |]))
 
@@ -45,7 +49,12 @@ let private gapIdentity (loss: Loss) (draw: Draw) : float =
     let marginal = PairLaw.marginal i law t
     let mean, variance = (MixtureLaw.mean marginal)[0], (MixtureLaw.covariance marginal)[0, 0]
     let expected = p * p * (variance + mean * mean) + 2.0 * p * q * mean + q * q
-    let options = { Form = (if draw.Choice % 2 = 0 then LossForm.SquaredError else LossForm.InnerProduct); IsAntithetic = draw.Moment % 2 = 0 }
+
+    let options =
+        {
+            Form = (if draw.Choice % 2 = 0 then LossForm.SquaredError else LossForm.InnerProduct)
+            IsAntithetic = draw.Moment % 2 = 0
+        }
 
     [
         for target in [ Target.Velocity; Target.Score; Target.Denoiser; Target.Start; Target.Endpoint ] do
@@ -53,7 +62,7 @@ let private gapIdentity (loss: Loss) (draw: Draw) : float =
             | Error _ -> ()
             | Ok _ ->
                 let exact = PairLaw.field i law target
-                let other t (x: torch.Tensor) = (exact.Apply t x).add (Elementwise.plus q (Elementwise.times p x))
+                let other t (x: torch.Tensor) = (exact.Apply t x).add(Elementwise.plus q (Elementwise.times p x))
                 let value model = (loss options i target model batch).item<float>()
                 let least = value exact.Apply
                 abs (value other - least - expected) / (1.0 + abs least + expected)
@@ -61,13 +70,13 @@ let private gapIdentity (loss: Loss) (draw: Draw) : float =
     |> List.max
 
 [<Fact>]
-let ``the conditional mean is the minimiser, and the gap above it is the squared distance`` () = holds 150 1e-9 (gapIdentity Losses.regression)
+let ``the conditional mean is the minimiser, and the gap above it is the squared distance`` () =
+    holds 150 1e-9 (gapIdentity Losses.regression)
 
 [<Fact>]
 let ``a loss with the wrong cross term is refuted`` () =
     let wrong: Loss =
-        fun options i target model batch ->
-            Losses.regression options i target (fun t x -> Elementwise.times 1.05 (model t x)) batch
+        fun options i target model batch -> Losses.regression options i target (fun t x -> Elementwise.times 1.05 (model t x)) batch
 
     refutes 150 1e-9 (gapIdentity wrong)
 
@@ -82,9 +91,12 @@ let ``both forms differ by the target's square only, antithetic noise keeps the 
         let zero (_: torch.Tensor) (x: torch.Tensor) = torch.zeros_like x
         let square, inner = value LossForm.SquaredError false, value LossForm.InnerProduct false
 
-        List.max [ gap (inner model + value LossForm.SquaredError false zero) (square model)
-                   gap (value LossForm.SquaredError true model) (square model)
-                   gap (value LossForm.InnerProduct true model) (inner model) ])
+        List.max
+            [
+                gap (inner model + value LossForm.SquaredError false zero) (square model)
+                gap (value LossForm.SquaredError true model) (square model)
+                gap (value LossForm.InnerProduct true model) (inner model)
+            ])
 
 [<Fact>]
 let ``antithetic noise bounds the variance near a singular end`` () =
@@ -100,8 +112,17 @@ let ``antithetic noise bounds the variance near a singular end`` () =
             let values =
                 Array.init count (fun row ->
                     let part (x: torch.Tensor) = x.narrow (0L, int64 row, 1L)
-                    let batch = { Times = vector [| 1e-6 |]; Weights = ValueNone; Pairs = { Start = part start; Finish = part finish; Noise = ValueSome(part noise) } }
-                    Lifetime.within (fun () -> (Losses.velocity { Form = LossForm.InnerProduct; IsAntithetic = isAntithetic } bridge (fun _ x -> x) batch).item<float>()))
+
+                    let batch =
+                        {
+                            Times = vector [| 1e-6 |]
+                            Weights = ValueNone
+                            Pairs = { Start = part start; Finish = part finish; Noise = ValueSome(part noise) }
+                        }
+
+                    Lifetime.within (fun () ->
+                        (Losses.velocity { Form = LossForm.InnerProduct; IsAntithetic = isAntithetic } bridge (fun _ x -> x) batch)
+                            .item<float>()))
 
             let mean = Array.average values
             Array.averageBy (fun v -> (v - mean) ** 2.0) values
@@ -118,7 +139,7 @@ let ``without latent noise the linear target is x1 - x0, and the score's is -x0 
         let t = vector [| 0.1; 0.3; 0.5; 0.8 |]
         Assert.True(distance (Target.regressand interpolants[0] Target.Velocity t pairs) (pairs.Finish.sub pairs.Start) = 0.0)
         let oneSided = Interpolant.oneSided "one-sided" Schedule.remaining Schedule.time
-        let expected = pairs.Start.div(torch.tensor([| 0.9; 0.7; 0.5; 0.2 |], dtype = torch.float64).unsqueeze 1L).neg ()
+        let expected = pairs.Start.div(torch.tensor([| 0.9; 0.7; 0.5; 0.2 |], dtype = torch.float64).unsqueeze 1L).neg()
         Assert.True(distance (Target.regressand oneSided Target.Score t pairs) expected < 1e-15)
         Assert.Contains("neither end", refusal (fun () -> Target.regressand interpolants[0] Target.Score t pairs |> ignore)))
 
@@ -134,9 +155,16 @@ let ``losses are pure, leave one tensor, and their gradient is the numerical one
     isPure 1L inputs (fun () -> [ Losses.score options bridge (fun _ x -> x.square ()) batch ])
     let weight = (scalar 0.7).requires_grad_ true
     let value (w: torch.Tensor) = Losses.velocity options bridge (fun _ x -> x.mul w) batch
-    (value weight).backward ()
-    let numerical = Schedule.numericalDerivative (fun w -> (value (scalar w)).item<float> ()) 0.7
-    Assert.Equal(numerical, (match weight.grad with null -> nan | g -> g.item<float> ()), 6)
+    (value weight).backward()
+    let numerical = Schedule.numericalDerivative (fun w -> (value (scalar w)).item<float>()) 0.7
+
+    Assert.Equal(
+        numerical,
+        (match weight.grad with
+         | null -> nan
+         | g -> g.item<float>()),
+        6
+    )
 
 [<Fact>]
 let ``slips are named`` () =
@@ -144,7 +172,18 @@ let ``slips are named`` () =
         let batch = batch (GaussianLaw.isotropic [| 0.4 |] 1.2) (GaussianLaw.isotropic [| -1.0 |] 0.5) 0.3
         let bridge = Interpolant.brownianBridge 1.0
         Assert.Contains("model", refusal (fun () -> Losses.velocity Losses.options bridge (fun t _ -> t) batch |> ignore))
-        Assert.Contains("times", refusal (fun () -> Losses.velocity Losses.options bridge (fun _ x -> x) { batch with Times = scalar 0.5 } |> ignore))
-        Assert.Contains("weights", refusal (fun () -> Losses.velocity Losses.options bridge (fun _ x -> x) { batch with Weights = ValueSome(vector [| 1.0 |]) } |> ignore))
+
+        Assert.Contains(
+            "times",
+            refusal (fun () -> Losses.velocity Losses.options bridge (fun _ x -> x) { batch with Times = scalar 0.5 } |> ignore)
+        )
+
+        Assert.Contains(
+            "weights",
+            refusal (fun () ->
+                Losses.velocity Losses.options bridge (fun _ x -> x) { batch with Weights = ValueSome(vector [| 1.0 |]) }
+                |> ignore)
+        )
+
         let atEnd = { batch with Times = torch.zeros_like batch.Times }
         Assert.Contains("singular at t = 0", refusal (fun () -> Losses.velocity Losses.options bridge (fun _ x -> x) atEnd |> ignore)))

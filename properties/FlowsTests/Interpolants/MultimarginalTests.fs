@@ -10,6 +10,7 @@ open ValueFlow.Core.Flows
 open ValueFlow.FlowsTests.Interpolants.Draw
 
 let private laws (draw: Draw) (count: int) : MixtureLaw[] = Array.init 3 (fun k -> mixture draw (3 + 60 * k) 2 count)
+
 let private weights (draw: Draw) (rows: int) : float[][] =
     Array.init rows (fun row ->
         let raw = Array.init 3 (fun k -> positive draw (150 + 3 * row + k))
@@ -20,7 +21,12 @@ type private Model = MixtureLaw[] -> torch.Tensor -> torch.Tensor -> torch.Tenso
 let private barycentre (model: Model) (draw: Draw) : float =
     let x, alpha = points draw 0 4 2, table (weights draw 4)
     let g = model (laws draw 2) alpha x
-    let mean = g |> Array.mapi (fun k answer -> answer.mul (alpha.narrow (1L, int64 k, 1L))) |> Array.reduce (fun a b -> a.add b)
+
+    let mean =
+        g
+        |> Array.mapi (fun k answer -> answer.mul (alpha.narrow (1L, int64 k, 1L)))
+        |> Array.reduce (fun a b -> a.add b)
+
     distance mean x
 
 [<Fact>]
@@ -36,7 +42,9 @@ let ``at a vertex: the point itself, and the plain means of the others`` () =
         let vertex = abs draw.Choice % 3
         let alpha = table (Array.create 4 (Array.init 3 (fun k -> if k = vertex then 1.0 else 0.0)))
         let g = MultimarginalLaw.model laws alpha x
-        Array.init 3 (fun k -> distance g[k] (if k = vertex then x else table (Array.create 4 (MixtureLaw.mean laws[k])))) |> Array.max)
+
+        Array.init 3 (fun k -> distance g[k] (if k = vertex then x else table (Array.create 4 (MixtureLaw.mean laws[k]))))
+        |> Array.max)
 
 [<Fact>]
 let ``two laws and the edge: the linear interpolant's velocity`` () =
@@ -58,7 +66,9 @@ let ``independent normal laws: the formula by hand in one dimension`` () =
         let total = Array.fold2 (fun sum a v -> sum + a * a * v) 0.0 alpha variance
         let centre = Array.fold2 (fun sum a m -> sum + a * m) 0.0 alpha mean
         let g = MultimarginalLaw.model laws (table [| alpha |]) (table [| [| x |] |])
-        Array.init 3 (fun k -> gap (Array.head (values g[k])) (mean[k] + alpha[k] * variance[k] / total * (x - centre))) |> Array.max)
+
+        Array.init 3 (fun k -> gap (Array.head (values g[k])) (mean[k] + alpha[k] * variance[k] / total * (x - centre)))
+        |> Array.max)
 
 let private curve (draw: Draw) : SimplexCurve =
     SimplexCurve.fourier 0 2 (Array.init 3 (fun k -> Array.init 3 (fun m -> 0.2 * number draw (160 + 3 * k + m))))
@@ -71,8 +81,15 @@ let ``curves stay in the simplex, end in vertices, and have their derivative`` (
         let rates = curve.Derivative t
         let numerical = Array.init 3 (fun k -> Schedule.numericalDerivative (fun t -> (curve.Value t)[k]) t)
 
-        List.max [ Array.map2 gap rates numerical |> Array.max; -(Array.min alpha); abs (Array.sum alpha - 1.0); abs (Array.sum rates)
-                   Array.map2 gap (curve.Value 0.0) [| 1.0; 0.0; 0.0 |] |> Array.max; Array.map2 gap (curve.Value 1.0) [| 0.0; 0.0; 1.0 |] |> Array.max ]
+        List.max
+            [
+                Array.map2 gap rates numerical |> Array.max
+                -(Array.min alpha)
+                abs (Array.sum alpha - 1.0)
+                abs (Array.sum rates)
+                Array.map2 gap (curve.Value 0.0) [| 1.0; 0.0; 0.0 |] |> Array.max
+                Array.map2 gap (curve.Value 1.0) [| 0.0; 0.0; 1.0 |] |> Array.max
+            ]
 
     holds 200 1e-7 (stays id)
     holds 200 1e-7 (stays (SimplexCurve.reverse >> SimplexCurve.reverse))
@@ -95,7 +112,14 @@ let ``any curve carries law to law: continuity in weak form`` () =
             ||> List.fold (fun product k ->
                 let u = alpha[k] * w
                 let parts = Array.zip laws[k].Weights laws[k].Components
-                product * (parts |> Array.fold (fun sum (share, part) -> sum + Numerics.Complex.FromPolarCoordinates(share * exp (-0.5 * u * u * part.Covariance[0, 0]), u * part.Mean[0])) Numerics.Complex.Zero))
+
+                product
+                * (parts
+                   |> Array.fold
+                       (fun sum (share, part) ->
+                           sum
+                           + Numerics.Complex.FromPolarCoordinates(share * exp (-0.5 * u * u * part.Covariance[0, 0]), u * part.Mean[0]))
+                       Numerics.Complex.Zero))
             |> _.Real
 
         let x = table line
@@ -128,7 +152,13 @@ let ``no curve is cheaper than the squared Wasserstein distance, and the best of
         let mean, sd = Array.init 3 (number draw), Array.init 3 (fun k -> positive draw (9 + k))
         let laws = Array.map2 (fun m s -> MixtureLaw.single (GaussianLaw.isotropic [| m |] s)) mean sd
         let wasserstein = (mean[2] - mean[0]) ** 2.0 + (sd[2] - sd[0]) ** 2.0
-        let family = [ for a in [ 0.0; 0.2; 0.5 ] do for b in [ -0.3; 0.0; 0.3 ] -> SimplexCurve.fourier 0 2 [| [| 0.0; 0.0 |]; [| a; 0.0 |]; [| 0.0; b |] |] ]
+
+        let family =
+            [
+                for a in [ 0.0; 0.2; 0.5 ] do
+                    for b in [ -0.3; 0.0; 0.3 ] -> SimplexCurve.fourier 0 2 [| [| 0.0; 0.0 |]; [| a; 0.0 |]; [| 0.0; b |] |]
+            ]
+
         let costs = family |> List.map (cost laws)
         let edge = cost laws (SimplexCurve.edge 3 0 2)
         List.max [ wasserstein - List.min costs; wasserstein - edge; List.min costs - edge ])
@@ -136,7 +166,11 @@ let ``no curve is cheaper than the squared Wasserstein distance, and the best of
 [<Fact>]
 let ``eight modes and a rotated copy: a curve through the third law is cheaper than the edge`` () =
     Lifetime.within (fun () ->
-        let modes turn = MixtureLaw.around (Array.init 8 (fun k -> let a = Math.PI * float k / 4.0 + turn in [| 2.0 * cos a; 2.0 * sin a |])) (sqrt 0.02)
+        let modes turn =
+            MixtureLaw.around
+                (Array.init 8 (fun k -> let a = Math.PI * float k / 4.0 + turn in [| 2.0 * cos a; 2.0 * sin a |]))
+                (sqrt 0.02)
+
         let laws = [| modes 0.0; modes (Math.PI / 8.0); modes (Math.PI / 16.0) |]
 
         let bent =
@@ -144,16 +178,23 @@ let ``eight modes and a rotated copy: a curve through the third law is cheaper t
             let dp t = 1.0 - 0.1 * Math.PI * cos (2.0 * Math.PI * t)
             let a t = 0.1 * Double.SinPi t
             let da t = 0.1 * Math.PI * Double.CosPi t
+
             SimplexCurve.create 3 (fun t -> [| (1.0 - p t) * (1.0 - a t); p t * (1.0 - a t); a t |]) (fun t ->
                 [| -(dp t) * (1.0 - a t) - (1.0 - p t) * da t; dp t * (1.0 - a t) - p t * da t; da t |])
 
         let cost (curve: SimplexCurve) =
             let count = 24
+
             Seq.init count (fun n -> (float n + 0.5) / float count)
             |> Seq.averageBy (fun t ->
                 Lifetime.within (fun () ->
                     let x = MixtureLaw.sample (Generator 17) (MultimarginalLaw.marginal laws (curve.Value t)) 400
-                    ((Multimarginal.transportAlong curve (MultimarginalLaw.model laws)).Apply (scalar t) x).square().sum(1L).mean().item<float>()))
+
+                    ((Multimarginal.transportAlong curve (MultimarginalLaw.model laws)).Apply (scalar t) x)
+                        .square()
+                        .sum(1L)
+                        .mean()
+                        .item<float>()))
 
         let edge, curved = cost (SimplexCurve.edge 3 0 1), cost bent
         Assert.True(curved < 0.95 * edge, $"edge {edge}, curve {curved}"))
@@ -163,7 +204,14 @@ let ``the loss's minimiser are the conditional means, and its gap is the squared
     let gapIdentity (factor: float) (draw: Draw) =
         let mean, sd = Array.init 3 (number draw), Array.init 3 (fun k -> positive draw (9 + k))
         let laws = Array.map2 (fun m s -> MixtureLaw.single (GaussianLaw.isotropic [| m |] s)) mean sd
-        let rows = [| for a, wa in LossTests.nodes do for b, wb in LossTests.nodes do for c, wc in LossTests.nodes -> [| a; b; c |], wa * wb * wc |]
+
+        let rows =
+            [|
+                for a, wa in LossTests.nodes do
+                    for b, wb in LossTests.nodes do
+                        for c, wc in LossTests.nodes -> [| a; b; c |], wa * wb * wc
+            |]
+
         let samples = Array.init 3 (fun k -> table (rows |> Array.map (fun (row, _) -> [| mean[k] + sd[k] * row[k] |])))
         let shares = vector (Array.map snd rows)
         let weights = (weights draw 1)[0]
@@ -195,7 +243,8 @@ let ``slips are named, all is pure and leaves no tensor behind`` () =
     let laws, x, alpha = laws draw 2, points draw 0 4 2, table (weights draw 4)
     let model = MultimarginalLaw.model laws
     isPure 3L [ x; alpha ] (fun () -> model alpha x |> List.ofArray)
-    isPure 1L [ x ] (fun () -> [ (Multimarginal.transportAlong (curve draw) model).Apply (scalar 0.4) x ])
+    let t = scalar 0.4
+    isPure 1L [ t; x ] (fun () -> [ (Multimarginal.transportAlong (curve draw) model).Apply t x ])
     isPure 1L [ x; alpha ] (fun () -> [ Multimarginal.point alpha [| x; x; x |] ])
     isPure 1L [ x; alpha ] (fun () -> [ Multimarginal.loss model ValueNone alpha [| x; x; x |] ])
     Assert.True(distance (Multimarginal.point alpha [| x; x; x |]) x < 1e-14)
@@ -204,6 +253,11 @@ let ``slips are named, all is pure and leaves no tensor behind`` () =
     Assert.Contains("samples[1]", refusal (fun () -> Multimarginal.point alpha [| x; alpha; x |] |> ignore))
     Assert.Contains("model", refusal (fun () -> Multimarginal.loss (fun _ x -> [| x |]) ValueNone alpha [| x; x; x |] |> ignore))
     Assert.Contains("simplex", refusal (fun () -> SimplexCurve.create 2 (fun t -> [| t; t |]) (fun _ -> [| 1.0; 1.0 |]) |> ignore))
-    Assert.Contains("[0, 1]", refusal (fun () -> (Multimarginal.transportAlong (SimplexCurve.edge 3 0 1) model).Apply (scalar 1.5) x |> ignore))
+
+    Assert.Contains(
+        "[0, 1]",
+        refusal (fun () -> (Multimarginal.transportAlong (SimplexCurve.edge 3 0 1) model).Apply (scalar 1.5) x |> ignore)
+    )
+
     let zero = table (Array.create 4 [| 0.5; 0.0; 0.5 |])
     Assert.Contains("row 0", refusal (fun () -> Multimarginal.score 1 model zero x |> ignore))
