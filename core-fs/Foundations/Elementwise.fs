@@ -19,6 +19,8 @@ module Elementwise =
     let plus (c: float) (x: torch.Tensor) : torch.Tensor = withNumber c (fun scalar -> x.add scalar)
     /// x / a.
     let over (a: float) (x: torch.Tensor) : torch.Tensor = withNumber a (fun scalar -> x.div scalar)
+    /// x + a y, in one call.
+    let addTimes (a: float) (y: torch.Tensor) (x: torch.Tensor) : torch.Tensor = withNumber a (fun scalar -> x.add (y, scalar))
     /// max(x, least).
     let atLeast (least: float) (x: torch.Tensor) : torch.Tensor = withNumber least (fun scalar -> x.clamp_min scalar)
 

@@ -1,0 +1,154 @@
+namespace ValueFlow.Core.Flows
+
+open TorchSharp
+open ValueFlow.Core.Foundations
+
+/// How mass moves along the observed marginals.
+[<RequireQualifiedAccess>]
+type ActionKind =
+    /// dq/dt = -div(q grad s).
+    | Balanced
+    /// The Fokker-Planck equation of dX = grad s dt + noise dW: dq/dt = -div(q grad s) + (noise^2/2) Laplacian q.
+    | Entropic of noise: float
+    /// dq/dt = -div(q grad s) + q s: mass grows where s is positive.
+    | Unbalanced
+
+/// Rows of points and, if they do not count alike, their weights (B); nothing: 1/B each.
+[<NoComparison; NoEquality>]
+type WeightedPoints =
+    {
+        /// (B, d).
+        Points: torch.Tensor
+        /// (B); their sum is the mass of the law.
+        Weights: torch.Tensor voption
+    }
+
+/// Samples of the marginals q_t: at time 0, at time 1, and at times in between.
+[<NoComparison; NoEquality>]
+type ActionBatch =
+    {
+        /// From q_0.
+        First: WeightedPoints
+        /// From q_1.
+        Last: WeightedPoints
+        /// t of each point in between, (B), uniform on [0, 1].
+        Times: torch.Tensor
+        /// From q_t.
+        Between: WeightedPoints
+    }
+
+/// Learning a transport from samples of its marginals alone. Neklyudov, Brekelmans, Severo and Makhzani 2023, "Action Matching: Learning Stochastic
+/// Dynamics from Samples".
+[<RequireQualifiedAccess>]
+module ActionMatching =
+
+    let private requirePoints (name: string) (like: torch.Tensor) (points: WeightedPoints) : unit =
+        Shape.require name [ -1L; like.shape[1] ] points.Points
+        Shape.requireType name like.dtype points.Points
+
+    /// L(s) = E_q0 s(0, x) - E_q1 s(1, x) + int_0^1 E_qt [ |grad s|^2/2 + ds/dt + R ] dt, R = 0 (balanced), (noise^2/2) Laplacian s (entropic), s^2/2
+    /// (unbalanced). Balanced: L(s) = 1/2 int E|grad(s - s*)|^2 - 1/2 int E|grad s*|^2. The action is t (B) -> x (B, d) -> (B); the loss can be differentiated in
+    /// whatever it depends on. Throws an ArgumentException for wrong shapes, types or a noise that is not positive.
+    let loss (kind: ActionKind) (action: torch.Tensor -> torch.Tensor -> torch.Tensor) (batch: ActionBatch) : torch.Tensor =
+        let x = batch.Between.Points
+        Shape.require "between" [ -1L; -1L ] x
+        TimeRows.requireBatch "between" x
+        Shape.require "times" [ x.shape[0] ] batch.Times
+        Shape.requireType "times" x.dtype batch.Times
+        requirePoints "first" x batch.First
+        requirePoints "last" x batch.Last
+
+        match kind with
+        | ActionKind.Entropic noise when not (noise > 0.0 && System.Double.IsFinite noise) ->
+            invalidArg "noise" $"must be positive and finite but is {noise}"
+        | _ -> ()
+
+        Lifetime.keep (fun () ->
+            let atEnd (time: float) (points: WeightedPoints) =
+                let t = Elementwise.plus time (torch.zeros ([| points.Points.shape[0] |], dtype = x.dtype, device = x.device))
+                let value = action t points.Points
+                TimeRows.requireLike "action" t value
+                Losses.average points.Weights value
+
+            let needsLaplacian =
+                match kind with
+                | ActionKind.Entropic _ -> true
+                | _ -> false
+
+            let struct (value, rate, gradient, laplacian) = RowGradients.ofAction needsLaplacian action batch.Times x
+            let kinetic = Elementwise.times 0.5 (gradient.square().sum 1L)
+
+            let extra =
+                match kind, laplacian with
+                | ActionKind.Entropic noise, ValueSome laplacian -> [ Elementwise.times (0.5 * noise * noise) laplacian ]
+                | ActionKind.Unbalanced, _ -> [ Elementwise.times 0.5 (value.square ()) ]
+                | _ -> []
+
+            let between = (kinetic.add rate :: extra) |> List.reduce (fun sum next -> sum.add next)
+            ((atEnd 0.0 batch.First).sub(atEnd 1.0 batch.Last)).add(Losses.average batch.Between.Weights between))
+
+    /// grad_x s(t, x): the velocity that an action stands for, (B, d); t is one number or (B). No gradient is recorded through it.
+    let velocity (name: string) (action: torch.Tensor -> torch.Tensor -> torch.Tensor) : ValueFlow.Core.Dynamics.Field =
+        ValueFlow.Core.Dynamics.Field.create name (fun t x ->
+            Shape.require "x" [ -1L; -1L ] x
+            TimeRows.read x t |> ignore
+
+            Lifetime.keep (fun () ->
+                let times = if t.dim () = 0L then t.expand([| x.shape[0] |]).clone() else t
+                let struct (_, _, gradient, _) = RowGradients.ofAction false action times x
+                gradient.detach ()))
+
+    /// Draws a batch from snapshots of the marginals: between two snapshots q_t is their mixture (1 - a) q_k + a q_(k+1), so that a row comes from one or the
+    /// other. <c>times</c> ascend from 0 to 1; <c>snapshots</c> have the shape (any, d).
+    let draw (generator: Generator) (times: float[]) (snapshots: torch.Tensor[]) (count: int) : ActionBatch =
+        Shape.requireLength (nameof snapshots) times.Length snapshots.Length
+
+        if
+            times.Length < 2
+            || times[0] <> 0.0
+            || times[times.Length - 1] <> 1.0
+            || not (Array.forall (fun (a, b) -> a < b) (Array.pairwise times))
+        then
+            invalidArg (nameof times) "must ascend from 0 to 1"
+
+        if count < 1 then
+            invalidArg (nameof count) $"must be positive but is {count}"
+
+        Shape.require "snapshots[0]" [ -1L; -1L ] snapshots[0]
+        TimeRows.requireBatch "snapshots[0]" snapshots[0]
+
+        snapshots
+        |> Array.iteri (fun k snapshot ->
+            requirePoints $"snapshots[{k}]" snapshots[0] { Points = snapshot; Weights = ValueNone }
+
+            if snapshot.shape[0] = 0L then
+                invalidArg $"snapshots[{k}]" "must have at least one row but has none")
+
+        let row (k: int) = generator.Below(int snapshots[k].shape[0])
+        let offsets = snapshots |> Array.scan (fun sum snapshot -> sum + int snapshot.shape[0]) 0
+
+        let drawn =
+            Array.init count (fun _ ->
+                let t = generator.Uniform()
+                let k = (times |> Array.findIndexBack (fun time -> time <= t))
+                let share = (t - times[k]) / (times[k + 1] - times[k])
+                let chosen = if generator.Uniform() < share then k + 1 else k
+                struct (t, int64 (offsets[chosen] + row chosen)))
+
+        let from k = Array.init count (fun _ -> int64 (offsets[k] + row k))
+        let first, last = from 0, from (times.Length - 1)
+        let moments = drawn |> Array.map (fun (struct (t, _)) -> t)
+        let indices = drawn |> Array.map (fun (struct (_, index)) -> index)
+
+        let pick (rows: int64[]) =
+            Lifetime.keep (fun () ->
+                (torch.cat (snapshots, 0L)).index_select(0L, torch.tensor (rows, dtype = torch.int64, device = snapshots[0].device)))
+
+        let unweighted points = { Points = points; Weights = ValueNone }
+
+        {
+            First = unweighted (pick first)
+            Last = unweighted (pick last)
+            Times = torch.tensor (moments, dtype = snapshots[0].dtype, device = snapshots[0].device)
+            Between = unweighted (pick indices)
+        }
