@@ -128,7 +128,7 @@ let ``wrong losses are refuted`` () =
 
 [<Fact>]
 let ``the gradient of the exact action is the closed form's velocity`` () =
-    holds 60 1e-10 (fun draw ->
+    let gradients (factor: float) (draw: Draw) =
         let p = path draw
         let x, t = points draw 20 3 2, vector (innerTimes draw 3)
 
@@ -137,9 +137,12 @@ let ``the gradient of the exact action is the closed form's velocity`` () =
             let field = ActionMatching.velocity "exact" (exact p noise)
 
             max
-                (distance (field.Apply t x) ((NormalPath.velocity (closedForm p) noise).Apply t x))
-                (distance (field.Apply (scalar 0.4) x) ((NormalPath.velocity (closedForm p) noise).Apply (scalar 0.4) x)))
-        |> List.max)
+                (distance (field.Apply t x) ((NormalPath.velocity (closedForm p) (factor * noise)).Apply t x))
+                (distance (field.Apply (scalar 0.4) x) ((NormalPath.velocity (closedForm p) (factor * noise)).Apply (scalar 0.4) x)))
+        |> List.max
+
+    holds 60 1e-10 (gradients 1.0)
+    refutes 60 1e-10 (gradients 1.1)
 
 [<Fact>]
 let ``a function of time alone changes the balanced loss by nothing, and the unbalanced one`` () =
@@ -155,12 +158,15 @@ let ``a function of time alone changes the balanced loss by nothing, and the unb
 
 [<Fact>]
 let ``a law that stands still has least loss zero, at a constant action`` () =
-    holds 40 1e-10 (fun draw ->
-        let still = { path draw with B = [| 0.0; 0.0 |]; D = [| 0.0; 0.0 |] }
-        let batch = batch still one
+    let still kind (draw: Draw) =
+        let law = { path draw with B = [| 0.0; 0.0 |]; D = [| 0.0; 0.0 |] }
+        let batch = batch law one
         let h, slope = bump draw
         let excess = 0.5 * sum batch.Between.Weights ((slope batch.Times batch.Between.Points).square().sum 1L)
-        max (abs (value ActionKind.Balanced (fun t _ -> torch.ones_like t) batch)) (gap (value ActionKind.Balanced h batch) excess))
+        max (abs (value kind (fun t _ -> torch.ones_like t) batch)) (gap (value kind h batch) excess)
+
+    holds 40 1e-10 (still ActionKind.Balanced)
+    refutes 40 1e-10 (still ActionKind.Unbalanced)
 
 [<Fact>]
 let ``growing mass: the unbalanced loss is a squared distance in action and gradient`` () =
