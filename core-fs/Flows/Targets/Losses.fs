@@ -2,6 +2,7 @@ namespace ValueFlow.Core.Flows
 
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Flows.Arithmetic
 
 /// How far a model is from a target. Both forms have the same minimiser, the conditional mean, and the same gap E|model - mean|^2 above it.
 [<RequireQualifiedAccess>]
@@ -52,7 +53,7 @@ module Losses =
 
     let private rowLoss (form: LossForm) (answer: torch.Tensor) (target: torch.Tensor) : torch.Tensor =
         match form with
-        | LossForm.SquaredError -> perRow ((answer.sub target).square())
+        | LossForm.SquaredError -> perRow ((answer.sub target).Squared())
         | LossForm.InnerProduct -> perRow (answer.mul (answer.sub (Elementwise.times 2.0 target)))
 
     let private doubled (batch: LossBatch) : LossBatch =

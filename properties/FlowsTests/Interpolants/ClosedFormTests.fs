@@ -101,7 +101,7 @@ let ``a velocity without gamma gamma' violates continuity`` () =
         let b, s = PairLaw.field i pair Target.Velocity, PairLaw.field i pair Target.Score
 
         Field.create "wrong" (fun t x ->
-            (b.Apply t x).add(Elementwise.times (Interpolant.at i (Array.head (values t))).GammaProduct (s.Apply t x)))
+            (b.Apply t x).Plus(Elementwise.times (Interpolant.at i (Array.head (values t))).GammaProduct (s.Apply t x)))
 
     refutes 150 1e-7 (continuity wrong 1)
 

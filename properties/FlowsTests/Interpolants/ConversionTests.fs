@@ -142,7 +142,7 @@ let ``a velocity that forgets the noise is refuted`` () =
     let wrong: Convert =
         fun i known wanted time x answers ->
             let result = convert i known wanted time x answers
-            if wanted = Target.Velocity then result.add (Elementwise.times 0.01 answers.Head) else result
+            if wanted = Target.Velocity then result.Plus(Elementwise.times 0.01 answers.Head) else result
 
     refutes 120 1e-9 (agreesWithClosedForm [ Target.Endpoint; Target.Denoiser ] wrong)
 

@@ -72,8 +72,8 @@ let ``known pixels start exact, have velocity zero, and stay exact under any mod
         let pairs = { Start = batch.Start; Finish = batch.Finish; Noise = ValueNone }
         let known (x: torch.Tensor) = x.mul mask
         let along = Path.velocity (Interpolant.linear Latent.none) (scalar 0.3) pairs
-        let model = Field.create "any" (fun _ x -> Elementwise.plus 0.1 (x.square ()))
-        let moved = batch.Start.add (Elementwise.times 0.25 ((protect mask model).Apply (scalar 0.3) batch.Start))
+        let model = Field.create "any" (fun _ x -> Elementwise.plus 0.1 (x.Squared()))
+        let moved = batch.Start.Plus(Elementwise.times 0.25 ((protect mask model).Apply (scalar 0.3) batch.Start))
 
         [
             distance (known batch.Start) (known x1)

@@ -44,7 +44,7 @@ let ``drifts are velocity plus and minus level times score, by each row's time``
         let step = (s.Apply t x).mul(table (times |> Array.map (fun t -> [| sign * t * t |])))
 
         max
-            (distance ((Drifts.forward level b s).Apply t x) ((b.Apply t x).add step))
+            (distance ((Drifts.forward level b s).Apply t x) ((b.Apply t x).Plus step))
             (distance ((Drifts.backward level b s).Apply t x) ((b.Apply t x).sub step))
 
     holds 60 1e-12 (drifts 1.0)

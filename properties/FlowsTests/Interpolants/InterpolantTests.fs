@@ -32,7 +32,7 @@ let ``a diffusion that does not reach its noise is refuted`` () =
     let usual (_: Interpolant) (t: torch.Tensor) (pairs: Pairs) =
         let beta t = exp (-0.25 * (1.0 - t) ** 2.0 * 19.9 - 0.05 * (1.0 - t))
         let b = (values t)[0] |> beta
-        (Elementwise.times (sqrt (1.0 - b * b)) pairs.Start).add(Elementwise.times b pairs.Finish)
+        (Elementwise.times (sqrt (1.0 - b * b)) pairs.Start).Plus(Elementwise.times b pairs.Finish)
 
     refutes 200 1e-6 (ends usual)
 
