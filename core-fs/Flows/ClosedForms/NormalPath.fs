@@ -3,6 +3,7 @@ namespace ValueFlow.Core.Flows
 open TorchSharp
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Dynamics
+open ValueFlow.Core.Flows.Arithmetic
 
 /// A path of normal laws q_t = N(m(t), diag sd(t)^2), coordinate by coordinate: what action matching has a closed form for.
 [<NoComparison; NoEquality>]
@@ -46,7 +47,7 @@ module NormalPath =
                     torch.tensor(values, dtype = x.dtype, device = x.device).reshape [| int64 rows.Length; x.shape[1] |]
 
                 let gap = x.sub (table (fun (struct (mean, _, _, _)) -> mean))
-                (gap.mul (table (fun (struct (_, _, _, pull)) -> pull))).add(table (fun (struct (_, rate, _, _)) -> rate))))
+                (gap.mul (table (fun (struct (_, _, _, pull)) -> pull))).Plus(table (fun (struct (_, rate, _, _)) -> rate))))
 
     /// E |grad s*|^2 at a time; half its integral is the kinetic energy, minus which is the least value of the balanced and the entropic loss.
     let speedSquared (path: NormalPath) (noise: float) (t: float) : float =

@@ -3,6 +3,7 @@ namespace ValueFlow.Core.Flows
 open System
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Flows.Arithmetic
 
 /// What is needed of a mixture of normal laws at each of T times (1, or one for each row): K components in d dimensions, row-major.
 [<NoComparison; NoEquality>]
@@ -72,7 +73,7 @@ module internal Posterior =
         let white = torch.linalg.solve_triangular (lower, gap, false)
         let pull = torch.linalg.solve_triangular (lower.transpose (1L, 2L), white, true)
         let halfLogDeterminant = lower.diagonal(0L, 1L, 2L).log().sum(1L).unsqueeze 1L
-        let quadratic = Elementwise.times -0.5 (white.square().sum 1L)
+        let quadratic = Elementwise.times -0.5 (white.Squared().sum 1L)
         let constants = components.LogWeights |> Array.map (fun w -> w - 0.5 * float d * log (2.0 * Math.PI))
         let density = (quadratic.sub halfLogDeterminant).reshape [| times; k; each |]
 
@@ -80,7 +81,7 @@ module internal Posterior =
             Components = components
             Rows = x.shape[0]
             Type = x.dtype
-            Logits = density.add (tensor constants [| 1L; k; 1L |])
+            Logits = density.Plus(tensor constants [| 1L; k; 1L |])
             Pull = pull
         }
 
@@ -105,4 +106,4 @@ module internal Posterior =
         let c = posterior.Components
         let d, k, times = int64 c.Dimension, int64 c.LogWeights.Length, int64 c.Times
         let gains = (tensor quantity.Gain [| times * k; d; d |]).bmm posterior.Pull
-        mean posterior ((byComponent posterior gains).add(tensor quantity.Offset [| times; k; d; 1L |]))
+        mean posterior ((byComponent posterior gains).Plus(tensor quantity.Offset [| times; k; d; 1L |]))

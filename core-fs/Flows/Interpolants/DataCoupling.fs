@@ -3,6 +3,7 @@ namespace ValueFlow.Core.Flows
 open TorchSharp
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Dynamics
+open ValueFlow.Core.Flows.Arithmetic
 
 /// A batch whose start was made from its end: pairs to learn from, and what a model may see of the data besides x_t.
 [<NoComparison; NoEquality>]
@@ -40,7 +41,7 @@ module DataCoupling =
             invalidArg (nameof deviation) $"must be finite and not negative but is {deviation}"
 
         {
-            Start = Lifetime.keep (fun () -> x1.add (Elementwise.times deviation (noiseLike generator x1)))
+            Start = Lifetime.keep (fun () -> x1.Plus(Elementwise.times deviation (noiseLike generator x1)))
             Finish = x1
             Condition = ValueNone
             Known = ValueNone

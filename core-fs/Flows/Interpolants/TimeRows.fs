@@ -2,13 +2,11 @@ namespace ValueFlow.Core.Flows
 
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Flows.Arithmetic
 
 /// Times as plain numbers and numbers as columns: schedules are evaluated in managed memory, and a batch meets them in one small tensor.
 [<RequireQualifiedAccess>]
 module internal TimeRows =
-
-    // Kept for good: a scalar that is never collected cannot be freed under a native call.
-    let private one: Lazy<Scalar> = lazy (Scalar.op_Implicit 1.0)
 
     /// Throws unless the points are a batch of rows of floating-point numbers.
     let requireBatch (name: string) (x: torch.Tensor) : unit =
@@ -64,7 +62,6 @@ module internal TimeRows =
                 let tensors = used |> List.map snd
                 let first: torch.Tensor = tensors.Head.mul columns[0L]
 
-                tensors.Tail
-                |> List.iteri (fun i tensor -> first.addcmul_ (columns[int64 (i + 1)], tensor, one.Value) |> ignore)
+                tensors.Tail |> List.iteri (fun i tensor -> first.AddProduct(columns[int64 (i + 1)], tensor))
 
                 first)

@@ -2,6 +2,7 @@ namespace ValueFlow.Core.Flows
 
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Flows.Arithmetic
 
 /// How mass moves along the observed marginals.
 [<RequireQualifiedAccess>]
@@ -76,16 +77,16 @@ module ActionMatching =
                 | _ -> false
 
             let struct (value, rate, gradient, laplacian) = RowGradients.ofAction needsLaplacian action batch.Times x
-            let kinetic = Elementwise.times 0.5 (gradient.square().sum 1L)
+            let kinetic = Elementwise.times 0.5 (gradient.Squared().sum 1L)
 
             let extra =
                 match kind, laplacian with
                 | ActionKind.Entropic noise, ValueSome laplacian -> [ Elementwise.times (0.5 * noise * noise) laplacian ]
-                | ActionKind.Unbalanced, _ -> [ Elementwise.times 0.5 (value.square ()) ]
+                | ActionKind.Unbalanced, _ -> [ Elementwise.times 0.5 (value.Squared()) ]
                 | _ -> []
 
-            let between = (kinetic.add rate :: extra) |> List.reduce (fun sum next -> sum.add next)
-            ((atEnd 0.0 batch.First).sub(atEnd 1.0 batch.Last)).add(Losses.average batch.Between.Weights between))
+            let between = (kinetic.Plus rate :: extra) |> List.reduce (fun sum next -> sum.Plus next)
+            ((atEnd 0.0 batch.First).sub(atEnd 1.0 batch.Last)).Plus(Losses.average batch.Between.Weights between))
 
     /// grad_x s(t, x): the velocity that an action stands for, (B, d); t is one number or (B). No gradient is recorded through it.
     let velocity (name: string) (action: torch.Tensor -> torch.Tensor -> torch.Tensor) : ValueFlow.Core.Dynamics.Field =

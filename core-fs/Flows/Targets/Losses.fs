@@ -2,6 +2,7 @@ namespace ValueFlow.Core.Flows
 
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Flows.Arithmetic
 
 /// How far a model is from a target. Both forms have the same minimiser, the conditional mean, and the same gap E|model - mean|^2 above it.
 [<RequireQualifiedAccess>]
@@ -52,7 +53,7 @@ module Losses =
 
     let private rowLoss (form: LossForm) (answer: torch.Tensor) (target: torch.Tensor) : torch.Tensor =
         match form with
-        | LossForm.SquaredError -> perRow ((answer.sub target).square())
+        | LossForm.SquaredError -> perRow ((answer.sub target).Squared())
         | LossForm.InnerProduct -> perRow (answer.mul (answer.sub (Elementwise.times 2.0 target)))
 
     let private doubled (batch: LossBatch) : LossBatch =
@@ -83,16 +84,16 @@ module Losses =
 
         // Checked before rows are doubled, so that errors name the caller's rows.
         let struct (times, numbers) = Path.evaluate interpolant batch.Times batch.Pairs
-        Target.forms interpolant times numbers target |> Target.orThrow |> ignore
+        let forms = Target.forms interpolant times numbers target |> Target.orThrow
 
         Lifetime.keep (fun () ->
             let isAntithetic = options.IsAntithetic && batch.Pairs.Noise.IsSome
             let batch = if isAntithetic then doubled batch else batch
             let twice (values: 'a[]) = if isAntithetic then Array.append values values else values
-            let times, numbers = twice times, twice numbers
+            let numbers, forms = twice numbers, twice forms
             let number (pick: Coefficients -> float) = numbers |> Array.map pick
             let x = Path.combine batch.Pairs (number _.Alpha) (number _.Beta) (number _.Gamma)
-            let wanted = Target.ofPairs interpolant target times numbers batch.Pairs
+            let wanted = Target.ofForms forms batch.Pairs
             let answer = model batch.Times x
             TimeRows.requireLike "model" x answer
             rowLoss options.Form answer wanted |> average batch.Weights)

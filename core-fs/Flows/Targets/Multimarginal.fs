@@ -3,6 +3,7 @@ namespace ValueFlow.Core.Flows
 open TorchSharp
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Dynamics
+open ValueFlow.Core.Flows.Arithmetic
 
 /// Interpolants between any number of laws: x(alpha) = sum_k alpha_k x_k for weights in the simplex, and the conditional means
 /// g_k(alpha, x) = E[x_k | x(alpha) = x], from which a transport along any curve follows.
@@ -46,8 +47,8 @@ module Multimarginal =
             let answers = model alpha x
             requireModel samples.Length x answers
 
-            Array.map2 (fun (answer: torch.Tensor) (sample: torch.Tensor) -> (answer.sub sample).square().sum 1L) answers samples
-            |> Array.reduce (fun sum next -> sum.add next)
+            Array.map2 (fun (answer: torch.Tensor) (sample: torch.Tensor) -> (answer.sub sample).Squared().sum 1L) answers samples
+            |> Array.reduce (fun sum next -> sum.Plus next)
             |> Losses.average weights)
 
     /// Rows of weights uniform on the simplex of the given size, (count, size) in float64.

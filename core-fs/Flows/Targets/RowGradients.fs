@@ -4,6 +4,7 @@ open System
 open System.Collections.Generic
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Flows.Arithmetic
 
 /// Derivatives of a scalar for each row, differentiable again. Rows must not see one another.
 [<RequireQualifiedAccess>]
@@ -49,7 +50,7 @@ module internal RowGradients =
                 if needsLaplacian then
                     seq { 0L .. x.shape[1] - 1L }
                     |> Seq.map (fun k -> (pull (gradient.select (1L, k)) [ x ]).Head.select(1L, k))
-                    |> Seq.reduce (fun sum next -> sum.add next)
+                    |> Seq.reduce (fun sum next -> sum.Plus next)
                     |> ValueSome
                 else
                     ValueNone

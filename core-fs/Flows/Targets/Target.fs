@@ -124,19 +124,12 @@ module Target =
         | Ok value -> value
         | Error refusal -> invalidArg "target" (TargetRefusal.describe refusal)
 
-    /// The target of given numbers.
-    let internal ofPairs
-        (interpolant: Interpolant)
-        (target: Target)
-        (times: float[])
-        (numbers: Coefficients[])
-        (pairs: Pairs)
-        : torch.Tensor =
-        let forms = forms interpolant times numbers target |> orThrow
+    /// The values of linear forms of the pairs.
+    let internal ofForms (forms: Form[]) (pairs: Pairs) : torch.Tensor =
         Path.combine pairs (forms |> Array.map _.Start) (forms |> Array.map _.Finish) (forms |> Array.map _.Noise)
 
     /// What a model of the target is regressed on: a sample of (x0, x1, z) whose conditional mean given x_t is the target, (B, ...). t is one number or (B).
     /// Throws an ArgumentException where the interpolant does not allow the target, or it is singular at one of the times.
     let regressand (interpolant: Interpolant) (target: Target) (t: torch.Tensor) (pairs: Pairs) : torch.Tensor =
         let struct (times, numbers) = Path.evaluate interpolant t pairs
-        ofPairs interpolant target times numbers pairs
+        ofForms (forms interpolant times numbers target |> orThrow) pairs

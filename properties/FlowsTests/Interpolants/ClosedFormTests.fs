@@ -101,7 +101,7 @@ let ``a velocity without gamma gamma' violates continuity`` () =
         let b, s = PairLaw.field i pair Target.Velocity, PairLaw.field i pair Target.Score
 
         Field.create "wrong" (fun t x ->
-            (b.Apply t x).add(Elementwise.times (Interpolant.at i (Array.head (values t))).GammaProduct (s.Apply t x)))
+            (b.Apply t x).Plus(Elementwise.times (Interpolant.at i (Array.head (values t))).GammaProduct (s.Apply t x)))
 
     refutes 150 1e-7 (continuity wrong 1)
 
@@ -211,16 +211,19 @@ let ``moments carried by the exact drift are the moments of the interpolant`` ()
 
 [<Fact>]
 let ``the linear drift of a normal pair is its field`` () =
-    holds 100 1e-9 (fun draw ->
+    let field (share: float) (draw: Draw) =
         let i, t = interpolant draw, innerTime draw
         let first, last = ends i draw 2 1
         let pair = PairLaw.independent first last
-        let drift = LinearDrift.ofNormal i pair (fun _ -> 0.3)
+        let drift = LinearDrift.ofNormal i pair (fun _ -> share)
         let b = Drifts.forward (Schedule.constant 0.3) (PairLaw.field i pair Target.Velocity) (PairLaw.field i pair Target.Score)
         let x = points draw 50 1 2
         let slope, offset, at = drift.Slope t, drift.Offset t, values x
         let expected = Array.init 2 (fun r -> offset[r] + slope[r, 0] * at[0] + slope[r, 1] * at[1])
-        distance (b.Apply (scalar t) x) (table [| expected |]))
+        distance (b.Apply (scalar t) x) (table [| expected |])
+
+    holds 100 1e-9 (field 0.3)
+    refutes 100 1e-9 (field 0.2)
 
 [<Fact>]
 let ``velocities are finite and continuous at the ends although gamma' is not`` () =

@@ -63,18 +63,17 @@ let private roundTrip (convert: Convert) (draw: Draw) : float =
 [<Fact>]
 let ``there and back is the identity, for every interpolant, pair of targets and time`` () = holds 300 1e-11 (roundTrip convert)
 
-[<Fact>]
-let ``a score of the wrong sign is refuted`` () =
-    let wrong: Convert =
-        fun i known wanted time x answers ->
-            let result = convert i known wanted time x answers
-            if wanted = Target.Score then result.neg () else result
+let private flipped: Convert =
+    fun i known wanted time x answers ->
+        let result = convert i known wanted time x answers
+        if wanted = Target.Score then result.neg () else result
 
-    refutes 300 1e-11 (roundTrip wrong)
+[<Fact>]
+let ``a score of the wrong sign is refuted`` () = refutes 300 1e-11 (roundTrip flipped)
 
 [<Fact>]
 let ``triangles commute`` () =
-    holds 200 1e-11 (fun draw ->
+    let triangle (convert: Convert) (draw: Draw) =
         let i, time = interpolant draw, InteriorTime.At(innerTime draw)
         let x, answer = points draw 0 3 2, points draw 30 3 2
         let free = free i time
@@ -98,7 +97,10 @@ let ``triangles commute`` () =
                                 direct
                                 (scale + sensitivity i [ a ] c time x [ answer ] * size x + size direct)
         ]
-        |> List.max)
+        |> List.max
+
+    holds 200 1e-11 (triangle convert)
+    refutes 200 1e-11 (triangle flipped)
 
 // Conversions of exact targets are exact targets, whatever is known of them.
 let private agreesWithClosedForm (known: Target list) (convert: Convert) (draw: Draw) : float =
@@ -140,7 +142,7 @@ let ``a velocity that forgets the noise is refuted`` () =
     let wrong: Convert =
         fun i known wanted time x answers ->
             let result = convert i known wanted time x answers
-            if wanted = Target.Velocity then result.add (Elementwise.times 0.01 answers.Head) else result
+            if wanted = Target.Velocity then result.Plus(Elementwise.times 0.01 answers.Head) else result
 
     refutes 120 1e-9 (agreesWithClosedForm [ Target.Endpoint; Target.Denoiser ] wrong)
 

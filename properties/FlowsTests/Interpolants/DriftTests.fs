@@ -35,17 +35,20 @@ let ``the backward equation returns the law it came from`` () =
 
 [<Fact>]
 let ``drifts are velocity plus and minus level times score, by each row's time`` () =
-    holds 60 1e-12 (fun draw ->
+    let drifts (sign: float) (draw: Draw) =
         let i, law = pair draw
         let b, s = PairLaw.field i law Target.Velocity, PairLaw.field i law Target.Score
         let level = Schedule.create (fun t -> t * t) (fun t -> 2.0 * t)
         let times, x = innerTimes draw 3, points draw 40 3 2
         let t = vector times
-        let step = (s.Apply t x).mul(table (times |> Array.map (fun t -> [| t * t |])))
+        let step = (s.Apply t x).mul(table (times |> Array.map (fun t -> [| sign * t * t |])))
 
         max
-            (distance ((Drifts.forward level b s).Apply t x) ((b.Apply t x).add step))
-            (distance ((Drifts.backward level b s).Apply t x) ((b.Apply t x).sub step)))
+            (distance ((Drifts.forward level b s).Apply t x) ((b.Apply t x).Plus step))
+            (distance ((Drifts.backward level b s).Apply t x) ((b.Apply t x).sub step))
+
+    holds 60 1e-12 (drifts 1.0)
+    refutes 60 1e-12 (drifts -1.0)
 
 // KL(rho_1 || rho_1') <= int (1/(4 e)) E|b - b'|^2 under the exact process.
 let private bound (factor: float) (draw: Draw) : float =

@@ -32,7 +32,7 @@ let ``a diffusion that does not reach its noise is refuted`` () =
     let usual (_: Interpolant) (t: torch.Tensor) (pairs: Pairs) =
         let beta t = exp (-0.25 * (1.0 - t) ** 2.0 * 19.9 - 0.05 * (1.0 - t))
         let b = (values t)[0] |> beta
-        (Elementwise.times (sqrt (1.0 - b * b)) pairs.Start).add(Elementwise.times b pairs.Finish)
+        (Elementwise.times (sqrt (1.0 - b * b)) pairs.Start).Plus(Elementwise.times b pairs.Finish)
 
     refutes 200 1e-6 (ends usual)
 
@@ -79,6 +79,10 @@ let ``gamma gamma' at the ends is the limit from inside, finite where gamma' is 
             Assert.True(gap at.GammaProduct beside.GammaProduct < 1e-6, $"{i.Name} at {edge}: {at.GammaProduct}, {beside.GammaProduct}")
             Assert.True(Double.IsFinite at.GammaProduct)
             Assert.Equal(0.0, at.Gamma)
+
+    // The naive product is 0 times infinity.
+    let bridge = Interpolant.at (Interpolant.brownianBridge 1.0) 0.0
+    Assert.True(Double.IsNaN(bridge.Gamma * bridge.GammaRate))
 
     Assert.Equal(0.5, (Interpolant.at (Interpolant.brownianBridge 1.0) 0.0).GammaProduct)
     Assert.Equal(Double.PositiveInfinity, (Interpolant.at (Interpolant.brownianBridge 1.0) 0.0).GammaRate)
@@ -169,11 +173,7 @@ let ``wrong functions are refused, all errors at once`` () =
 
     Assert.Contains("gamma^2", refusal (fun () -> Interpolant.linear broken |> ignore))
 
-    Assert.Contains(
-        "t must lie in [0, 1]",
-        (refusal (fun () -> Interpolant.at interpolants[0] nan |> ignore)).Replace("(Parameter 't')", "t ")
-        |> fun m -> "t " + m
-    )
+    Assert.Contains("must lie in [0, 1] but is NaN", refusal (fun () -> Interpolant.at interpolants[0] nan |> ignore))
 
 [<Fact>]
 let ``slips are named before any native call`` () =

@@ -62,7 +62,7 @@ let private gapIdentity (loss: Loss) (draw: Draw) : float =
             | Error _ -> ()
             | Ok _ ->
                 let exact = PairLaw.field i law target
-                let other t (x: torch.Tensor) = (exact.Apply t x).add(Elementwise.plus q (Elementwise.times p x))
+                let other t (x: torch.Tensor) = (exact.Apply t x).Plus(Elementwise.plus q (Elementwise.times p x))
                 let value model = (loss options i target model batch).item<float>()
                 let least = value exact.Apply
                 abs (value other - least - expected) / (1.0 + abs least + expected)
@@ -86,7 +86,7 @@ let ``both forms differ by the target's square only, antithetic noise keeps the 
         let i, t = interpolant draw, innerTime draw
         let first, last = ends i draw 1 1
         let batch = batch first.Components[0] last.Components[0] t
-        let model (_: torch.Tensor) (x: torch.Tensor) = Elementwise.times (number draw 90) (x.square ())
+        let model (_: torch.Tensor) (x: torch.Tensor) = Elementwise.times (number draw 90) (x.Squared())
         let value form isAntithetic model = (Losses.velocity { Form = form; IsAntithetic = isAntithetic } i model batch).item<float>()
         let zero (_: torch.Tensor) (x: torch.Tensor) = torch.zeros_like x
         let square, inner = value LossForm.SquaredError false, value LossForm.InnerProduct false
@@ -150,9 +150,9 @@ let ``losses are pure, leave one tensor, and their gradient is the numerical one
     let inputs = [ batch.Times; batch.Pairs.Start; batch.Pairs.Finish; batch.Pairs.Noise.Value; batch.Weights.Value ]
     let options = { Form = LossForm.InnerProduct; IsAntithetic = true }
     let bridge = Interpolant.brownianBridge 1.0
-    isPure 1L inputs (fun () -> [ Losses.velocity options bridge (fun _ x -> x.square ()) batch ])
-    isPure 1L inputs (fun () -> [ Losses.denoiser Losses.options bridge (fun _ x -> x.square ()) batch ])
-    isPure 1L inputs (fun () -> [ Losses.score options bridge (fun _ x -> x.square ()) batch ])
+    isPure 1L inputs (fun () -> [ Losses.velocity options bridge (fun _ x -> x.Squared()) batch ])
+    isPure 1L inputs (fun () -> [ Losses.denoiser Losses.options bridge (fun _ x -> x.Squared()) batch ])
+    isPure 1L inputs (fun () -> [ Losses.score options bridge (fun _ x -> x.Squared()) batch ])
     let weight = (scalar 0.7).requires_grad_ true
     let value (w: torch.Tensor) = Losses.velocity options bridge (fun _ x -> x.mul w) batch
     (value weight).backward()

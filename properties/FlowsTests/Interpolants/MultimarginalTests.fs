@@ -25,7 +25,7 @@ let private barycentre (model: Model) (draw: Draw) : float =
     let mean =
         g
         |> Array.mapi (fun k answer -> answer.mul (alpha.narrow (1L, int64 k, 1L)))
-        |> Array.reduce (fun a b -> a.add b)
+        |> Array.reduce (fun a b -> a.Plus b)
 
     distance mean x
 
@@ -37,14 +37,17 @@ let ``the weighted conditional means are the point itself`` () =
 
 [<Fact>]
 let ``at a vertex: the point itself, and the plain means of the others`` () =
-    holds 100 1e-9 (fun draw ->
+    let vertexMeans (model: Model) (draw: Draw) =
         let laws, x = laws draw 2, points draw 0 4 2
         let vertex = abs draw.Choice % 3
         let alpha = table (Array.create 4 (Array.init 3 (fun k -> if k = vertex then 1.0 else 0.0)))
-        let g = MultimarginalLaw.model laws alpha x
+        let g = model laws alpha x
 
         Array.init 3 (fun k -> distance g[k] (if k = vertex then x else table (Array.create 4 (MixtureLaw.mean laws[k]))))
-        |> Array.max)
+        |> Array.max
+
+    holds 100 1e-9 (vertexMeans MultimarginalLaw.model)
+    refutes 100 1e-9 (vertexMeans (fun laws alpha x -> MultimarginalLaw.model laws alpha x |> Array.rev))
 
 [<Fact>]
 let ``two laws and the edge: the linear interpolant's velocity`` () =
@@ -59,16 +62,19 @@ let ``two laws and the edge: the linear interpolant's velocity`` () =
 
 [<Fact>]
 let ``independent normal laws: the formula by hand in one dimension`` () =
-    holds 100 1e-10 (fun draw ->
+    let byHand (power: float) (draw: Draw) =
         let mean, variance = Array.init 3 (number draw), Array.init 3 (fun k -> positive draw (9 + k))
         let laws = Array.map2 (fun m v -> MixtureLaw.single (GaussianLaw.isotropic [| m |] (sqrt v))) mean variance
         let alpha, x = (weights draw 1)[0], number draw 30
-        let total = Array.fold2 (fun sum a v -> sum + a * a * v) 0.0 alpha variance
+        let total = Array.fold2 (fun sum a v -> sum + a ** power * v) 0.0 alpha variance
         let centre = Array.fold2 (fun sum a m -> sum + a * m) 0.0 alpha mean
         let g = MultimarginalLaw.model laws (table [| alpha |]) (table [| [| x |] |])
 
         Array.init 3 (fun k -> gap (Array.head (values g[k])) (mean[k] + alpha[k] * variance[k] / total * (x - centre)))
-        |> Array.max)
+        |> Array.max
+
+    holds 100 1e-10 (byHand 2.0)
+    refutes 100 1e-10 (byHand 1.0)
 
 let private curve (draw: Draw) : SimplexCurve =
     SimplexCurve.fourier 0 2 (Array.init 3 (fun k -> Array.init 3 (fun m -> 0.2 * number draw (160 + 3 * k + m))))
@@ -133,7 +139,7 @@ let ``any curve carries law to law: continuity in weak form`` () =
 
 // int E|dX/dt|^2 along a curve between one-dimensional normal laws, exact: the field is linear.
 let private cost (laws: MixtureLaw[]) (curve: SimplexCurve) : float =
-    let rule = MathNet.Numerics.Integration.GaussLegendreRule(0.0, 1.0, 40)
+    let rule = MathNet.Numerics.Integration.GaussLegendreRule(0.0, 1.0, 30)
 
     Array.fold2
         (fun total t w ->
@@ -148,7 +154,7 @@ let private cost (laws: MixtureLaw[]) (curve: SimplexCurve) : float =
 
 [<Fact>]
 let ``no curve is cheaper than the squared Wasserstein distance, and the best of a family no dearer than its edge`` () =
-    holds 15 1e-9 (fun draw ->
+    let bounds (factor: float) (draw: Draw) =
         let mean, sd = Array.init 3 (number draw), Array.init 3 (fun k -> positive draw (9 + k))
         let laws = Array.map2 (fun m s -> MixtureLaw.single (GaussianLaw.isotropic [| m |] s)) mean sd
         let wasserstein = (mean[2] - mean[0]) ** 2.0 + (sd[2] - sd[0]) ** 2.0
@@ -161,7 +167,10 @@ let ``no curve is cheaper than the squared Wasserstein distance, and the best of
 
         let costs = family |> List.map (cost laws)
         let edge = cost laws (SimplexCurve.edge 3 0 2)
-        List.max [ wasserstein - List.min costs; wasserstein - edge; List.min costs - edge ])
+        List.max [ factor * wasserstein - List.min costs; factor * wasserstein - edge; List.min costs - edge ]
+
+    holds 6 1e-9 (bounds 1.0)
+    refutes 6 1e-9 (bounds 2.0)
 
 [<Fact>]
 let ``eight modes and a rotated copy: a curve through the third law is cheaper than the edge`` () =
@@ -191,7 +200,7 @@ let ``eight modes and a rotated copy: a curve through the third law is cheaper t
                     let x = MixtureLaw.sample (Generator 17) (MultimarginalLaw.marginal laws (curve.Value t)) 400
 
                     ((Multimarginal.transportAlong curve (MultimarginalLaw.model laws)).Apply (scalar t) x)
-                        .square()
+                        .Squared()
                         .sum(1L)
                         .mean()
                         .item<float>()))
@@ -218,7 +227,7 @@ let ``the loss's minimiser are the conditional means, and its gap is the squared
         let alpha = table (Array.create rows.Length weights)
         let exact = MultimarginalLaw.model laws
         let u, v = number draw 80, number draw 81
-        let other alpha (x: torch.Tensor) = exact alpha x |> Array.map (fun g -> g.add (Elementwise.plus v (Elementwise.times u x)))
+        let other alpha (x: torch.Tensor) = exact alpha x |> Array.map (fun g -> g.Plus(Elementwise.plus v (Elementwise.times u x)))
         let value model = (Multimarginal.loss model (ValueSome shares) alpha samples).item<float>()
         let law = MultimarginalLaw.marginal laws weights
         let m, c = (MixtureLaw.mean law)[0], (MixtureLaw.covariance law)[0, 0]
@@ -229,12 +238,15 @@ let ``the loss's minimiser are the conditional means, and its gap is the squared
 
 [<Fact>]
 let ``with a Gaussian law among them the score follows from its conditional mean`` () =
-    holds 60 1e-9 (fun draw ->
+    let scores (number: int) (draw: Draw) =
         let laws = laws draw 2
         laws[1] <- MixtureLaw.single (GaussianLaw.standard 2)
         let weights, x = (weights draw 1)[0], points draw 0 4 2
-        let found = Multimarginal.score 1 (MultimarginalLaw.model laws) (table (Array.create 4 weights)) x
-        distance found (MixtureLaw.score (MultimarginalLaw.marginal laws weights) x))
+        let found = Multimarginal.score number (MultimarginalLaw.model laws) (table (Array.create 4 weights)) x
+        distance found (MixtureLaw.score (MultimarginalLaw.marginal laws weights) x)
+
+    holds 60 1e-9 (scores 1)
+    refutes 60 1e-9 (scores 0)
 
 [<Fact>]
 let ``slips are named, all is pure and leaves no tensor behind`` () =
