@@ -45,6 +45,6 @@ module Activation =
         | Activation.Silu -> torch.nn.functional.silu (x, false)
         | Activation.Gelu ->
             let error: torch.Tensor = torch.special.erf (Elementwise.times (sqrt 0.5) x)
-            (Elementwise.times 0.5 x).mul (Elementwise.plus 1.0 error)
+            (Elementwise.times 0.5 x).mul(Elementwise.plus 1.0 error)
         | Activation.Tanh -> x.tanh ()
         | Activation.Relu -> x.relu ()

@@ -60,8 +60,7 @@ module NetworkConfiguration =
         | TimeInput.Fourier frequencies -> 1 + 2 * frequencies
 
     /// Numbers that enter the first layer.
-    let inputWidth (configuration: NetworkConfiguration) : int =
-        configuration.Input + timeWidth configuration + configuration.Condition
+    let inputWidth (configuration: NetworkConfiguration) : int = configuration.Input + timeWidth configuration + configuration.Condition
 
     let internal layers (configuration: NetworkConfiguration) : Layer[] =
         let widths = Array.ofList (inputWidth configuration :: configuration.Hidden @ [ configuration.Output ])

@@ -22,7 +22,7 @@ type internal Arena(sizes: int[]) =
 
     let first =
         let address = Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(memory, 0)
-        NativePtr.ofNativeInt<float32> (address + ((64n - address % 64n) % 64n))
+        NativePtr.ofNativeInt<float32>(address + ((64n - address % 64n) % 64n))
 
     let offsets = Array.scan (fun offset size -> offset + round size) 0 sizes
 
@@ -104,10 +104,30 @@ type FusedNetwork(configuration: NetworkConfiguration) =
                 NativePtr.set into (input + timeWidth + i) (NativePtr.get condition ((first + r) * given + i))
 
     let affine (i: int) (rows: int) =
-        Simd.multiply rows width[i + 1] layers[i].Inputs states[i] width[i] 1 transposed[i] width[i + 1] biases[i] 0 states[i + 1] width[i + 1]
+        Simd.multiply
+            rows
+            width[i + 1]
+            layers[i].Inputs
+            states[i]
+            width[i]
+            1
+            transposed[i]
+            width[i + 1]
+            biases[i]
+            0
+            states[i + 1]
+            width[i + 1]
 
     // The loss of a block, and its derivative by the values in the first flow.
-    let lossOf (loss: RegressionLoss) (scale: float) (first: int) (rows: int) (targets: nativeptr<float32>) (rowWeights: nativeptr<float32>) weighted =
+    let lossOf
+        (loss: RegressionLoss)
+        (scale: float)
+        (first: int)
+        (rows: int)
+        (targets: nativeptr<float32>)
+        (rowWeights: nativeptr<float32>)
+        weighted
+        =
         let outputs = configuration.Output
         let mutable total = 0.0
 
@@ -148,7 +168,20 @@ type FusedNetwork(configuration: NetworkConfiguration) =
             Simd.multiply (four layer.Outputs) width[i] rows flow 1 width[i + 1] states[i] width[i] gradient width[i] gradient width[i]
 
             if i > 0 then
-                Simd.multiply (four rows) width[i] layer.Outputs flow width[i + 1] 1 weights.Value[i] width[i] flows.Value[2] 0 next width[i]
+                Simd.multiply
+                    (four rows)
+                    width[i]
+                    layer.Outputs
+                    flow
+                    width[i + 1]
+                    1
+                    weights.Value[i]
+                    width[i]
+                    flows.Value[2]
+                    0
+                    next
+                    width[i]
+
                 Simd.multiplyInto (rows * width[i]) next slopes.Value[i]
                 let swapped = flow
                 flow <- next
@@ -165,8 +198,10 @@ type FusedNetwork(configuration: NetworkConfiguration) =
         requireLength "x" (rows * configuration.Input) x
         requireLength "condition" (rows * configuration.Condition) condition
 
-        if timeWidth = 0 then requireLength "t" 0 t
-        elif t <> 1 then requireLength "t" rows t
+        if timeWidth = 0 then
+            requireLength "t" 0 t
+        elif t <> 1 then
+            requireLength "t" rows t
 
     /// The configuration.
     member _.Configuration = configuration

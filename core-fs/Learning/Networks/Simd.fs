@@ -12,7 +12,9 @@ module internal Simd =
     let inline load (p: nativeptr<float32>) (i: int) : Vector256<float32> = Vector256.Load(NativePtr.add p i)
     let inline store (p: nativeptr<float32>) (i: int) (x: Vector256<float32>) : unit = x.Store(NativePtr.add p i)
     let inline all (x: float32) : Vector256<float32> = Vector256.Create(x: float32)
-    let inline fma (a: Vector256<float32>) (b: Vector256<float32>) (c: Vector256<float32>) : Vector256<float32> = Vector256.FusedMultiplyAdd(a, b, c)
+
+    let inline fma (a: Vector256<float32>) (b: Vector256<float32>) (c: Vector256<float32>) : Vector256<float32> =
+        Vector256.FusedMultiplyAdd(a, b, c)
 
     let inline where (mask: Vector256<float32>) (yes: Vector256<float32>) (no: Vector256<float32>) : Vector256<float32> =
         Vector256.ConditionalSelect(mask, yes, no)

@@ -71,7 +71,17 @@ module Optimiser =
 
         { Steps = 0; Vectors = Array.init vectors (fun _ -> Array.zeroCreate parameters) }
 
-    let private adamStep (steps: int) (rate: float) (beta1: float) (beta2: float) (epsilon: float) (keep: float) (g: float32[]) (p: float32[]) (state: float32[][]) =
+    let private adamStep
+        (steps: int)
+        (rate: float)
+        (beta1: float)
+        (beta2: float)
+        (epsilon: float)
+        (keep: float)
+        (g: float32[])
+        (p: float32[])
+        (state: float32[][])
+        =
         let mutable power1 = Math.Pow(beta1, float steps)
         let mutable power2 = Math.Pow(beta2, float steps)
         let size = float32 (rate / (1.0 - power1))
@@ -104,7 +114,13 @@ module Optimiser =
             i <- i + 1
 
     /// The step in place, for runners that own their vectors.
-    let internal stepInto (optimiser: Optimiser) (rate: float) (gradient: float32[]) (parameters: float32[]) (state: OptimiserState) : OptimiserState =
+    let internal stepInto
+        (optimiser: Optimiser)
+        (rate: float)
+        (gradient: float32[])
+        (parameters: float32[])
+        (state: OptimiserState)
+        : OptimiserState =
         let steps = state.Steps + 1
 
         match optimiser with
