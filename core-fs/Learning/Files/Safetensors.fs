@@ -113,11 +113,9 @@ module Safetensors =
     let private entry (buffer: ReadOnlyMemory<byte>) (name: string, json: JsonElement) : struct (int64 * int64 * StoredTensor) =
         let fields = Map.ofList (properties $"'{name}'" json)
 
-        match Map.keys fields |> List.ofSeq with
-        | [ "data_offsets"; "dtype"; "shape" ] -> ()
-        | keys ->
-            let found = String.concat ", " keys
-            refuse $"'{name}' to have dtype, shape and data_offsets" (if found = "" then "nothing" else found)
+        for field in [ "dtype"; "shape"; "data_offsets" ] do
+            if not (fields.ContainsKey field) then
+                refuse $"'{name}' to have dtype, shape and data_offsets" $"no {field}"
 
         let dtype = text $"dtype of '{name}'" fields["dtype"]
 
