@@ -70,6 +70,8 @@ module Safetensors =
             "BOOL", torch.bool
         ]
 
+    let internal shown (shape: int64 list) : string = shape |> List.map string |> String.concat ", " |> sprintf "[%s]"
+
     exception private Malformed of expected: string * found: string
 
     let private refuse expected found = raise (Malformed(expected, found))
@@ -79,7 +81,7 @@ module Safetensors =
         try
             List.fold (fun product size -> Checked.(*) product size) (int64 sizes[dtype]) shape
         with :? OverflowException ->
-            refuse $"a size of '{name}' that can be addressed" $"shape %A{shape}"
+            refuse $"a size of '{name}' that can be addressed" $"shape {shown shape}"
 
     let private text (name: string) (json: JsonElement) : string =
         match json.ValueKind with
@@ -195,7 +197,7 @@ module Safetensors =
         with Malformed(expected, found) ->
             Error $"{file}: expected {expected}, found {found}"
 
-    /// What a file holds. Throws an InvalidDataException that names the file, what was expected and what was found; or an IOException.
+    /// What a file of less than 2 GB holds. Throws an InvalidDataException that names the file, what was expected and what was found; or an IOException.
     let read (path: string) : SafetensorsContent =
         match parse (string (Path.GetFileName path)) (ReadOnlyMemory(File.ReadAllBytes path)) with
         | Ok content -> content

@@ -100,7 +100,7 @@ module Network =
         | Some tensor when tensor.DType <> dtype || tensor.Shape <> shape ->
             raise (
                 InvalidDataException
-                    $"{file}: expected '{name}' to be {dtype} of shape %A{shape}, found {tensor.DType} of shape %A{tensor.Shape}"
+                    $"{file}: expected '{name}' to be {dtype} of shape {Safetensors.shown shape}, found {tensor.DType} of shape {Safetensors.shown tensor.Shape}"
             )
         | Some tensor -> tensor
 

@@ -75,7 +75,8 @@ let private gradientLaw (fused: Case -> float * float[]) (sketch: Sketch) =
             let generator = Generator(sketch.Seed + 1)
             let direction = Array.init gradient.Length (fun _ -> Sampling.normal generator)
             let point = numbersOf leaf
-            let step = 1e-6
+            // So short that hardly a kink lies within it.
+            let step = 1e-8
 
             let at sign =
                 let moved: torch.Tensor = torch.tensor (Array.map2 (fun p d -> p + sign * step * d) point direction)
@@ -171,6 +172,19 @@ let ``a field leaves one tensor, its value, and changes nothing; rows do not see
 
         for row in [ 0; 5; 63; 64; 69 ] do
             Assert.Equal<float[]>(all[3 * row .. 3 * row + 2], numbersOf (field.Apply t (x.narrow (0L, int64 row, 1L)))))
+
+[<Fact>]
+let ``several threads may ask a field at once`` () =
+    let field = NetworkField.field (timeNetwork 4)
+
+    let ask (seed: int) =
+        Lifetime.within (fun () ->
+            let generator = Generator seed
+            let x: torch.Tensor = tensor torch.float32 [ 90; 3 ] (Array.init 270 (fun _ -> float32 (Sampling.normal generator)))
+            numbersOf (field.Apply (torch.tensor (float32 seed)) x))
+
+    let alone = Array.init 40 ask
+    Assert.Equal<float[][]>(alone, Array.Parallel.init 40 ask)
 
 [<Fact>]
 let ``an action is differentiable by points and time, and its field again by parameters`` () =
