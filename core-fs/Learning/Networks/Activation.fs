@@ -23,10 +23,6 @@ type Activation =
 [<RequireQualifiedAccess>]
 module Activation =
 
-    // Klambauer et al. 2017, equation 14, to float64.
-    let internal seluScale = 1.0507009873554804934193349852946
-    let internal seluAlpha = 1.6732632423543772848170429916717
-
     /// Every activation.
     let all: Activation list =
         [ Activation.Selu; Activation.Elu; Activation.Silu; Activation.Gelu; Activation.Tanh; Activation.Relu ]

@@ -105,13 +105,17 @@ module internal Simd =
             store slopes i slope
             i <- i + 8
 
-    let private scale = float32 Activation.seluScale
-    let private alpha = float32 Activation.seluAlpha
+    // Klambauer et al. 2017, equation 14.
+    [<Literal>]
+    let private Scale = 1.05070098735548f
+
+    [<Literal>]
+    let private Alpha = 1.67326324235437f
 
     /// Replaces a multiple of 8 numbers by their activation.
     let activate (activation: Activation) (count: int) (values: nativeptr<float32>) : unit =
         match activation with
-        | Activation.Selu -> map count values (fun x -> exponentialUnit scale alpha x)
+        | Activation.Selu -> map count values (fun x -> exponentialUnit Scale Alpha x)
         | Activation.Elu -> map count values (fun x -> exponentialUnit 1.0f 1.0f x)
         | Activation.Silu -> map count values (fun x -> silu x)
         | Activation.Gelu -> map count values (fun x -> gelu x)
@@ -121,7 +125,7 @@ module internal Simd =
     /// Replaces a multiple of 8 numbers by their activation, and writes its slope there.
     let activateBoth (activation: Activation) (count: int) (values: nativeptr<float32>) (slopes: nativeptr<float32>) : unit =
         match activation with
-        | Activation.Selu -> mapBoth count values slopes (fun x -> exponentialUnit scale alpha x)
+        | Activation.Selu -> mapBoth count values slopes (fun x -> exponentialUnit Scale Alpha x)
         | Activation.Elu -> mapBoth count values slopes (fun x -> exponentialUnit 1.0f 1.0f x)
         | Activation.Silu -> mapBoth count values slopes (fun x -> silu x)
         | Activation.Gelu -> mapBoth count values slopes (fun x -> gelu x)

@@ -266,6 +266,17 @@ type ResourceTests(output: ITestOutputHelper) =
             Assert.Equal(tensors, Lifetime.live ())
             Assert.True(grown < 15.0, $"{objective.Name}: {grown} MB")
 
+        // An objective that keeps a tensor a step is found out.
+        let leaking =
+            { objective with
+                Evaluate =
+                    fun moment parameters gradient ->
+                        torch.zeros([| 1L |]).DetachFromDisposeScope() |> ignore
+                        objective.Evaluate moment parameters gradient
+            }
+
+        Assert.Equal(20L, Lifetime.born (fun () -> Training.run (options 20) leaking (network 3) |> ignore))
+
     [<Fact>]
     member _.``a process that is killed at random moments, and started again, ends where the uninterrupted run ends, bit for bit``() =
         inFolder (fun folder ->
