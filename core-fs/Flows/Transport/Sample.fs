@@ -55,7 +55,9 @@ type Sample private (axes: float[][], weights: float[], uniform: bool) =
 
         for i in 0 .. points.Length - 1 do
             if points[i].Length <> dimension then
-                invalidArg (nameof points) $"every point must have {dimension} coordinates, as point 0 has, but point {i} has {points[i].Length}"
+                invalidArg
+                    (nameof points)
+                    $"every point must have {dimension} coordinates, as point 0 has, but point {i} has {points[i].Length}"
 
         check (nameof points) points.Length dimension (fun i k -> points[i].[k])
         Sample(Array.init dimension (fun k -> points |> Array.map (fun point -> point[k])), equal points.Length, true)
@@ -81,7 +83,7 @@ type Sample private (axes: float[][], weights: float[], uniform: bool) =
                 [||]
             else
                 Lifetime.within (fun () ->
-                    let plain: torch.Tensor = points.detach().cpu().``to``(torch.float64).contiguous ()
+                    let plain: torch.Tensor = points.detach().cpu().``to``(torch.float64).contiguous()
                     plain.data<float>().ToArray())
 
         check (nameof points) count dimension (fun i k -> flat[i * dimension + k])
@@ -115,3 +117,19 @@ type GroundCost =
     | SquaredEuclidean
     /// |x - y|.
     | Euclidean
+
+/// Costs of single pairs.
+[<RequireQualifiedAccess>]
+module internal Ground =
+
+    /// The cost between point i of some axes and point j of others.
+    let between (cost: GroundCost) (source: float[][]) (i: int) (target: float[][]) (j: int) : float =
+        let mutable sum = 0.0
+
+        for k in 0 .. source.Length - 1 do
+            let gap = source[k].[i] - target[k].[j]
+            sum <- sum + gap * gap
+
+        match cost with
+        | SquaredEuclidean -> sum
+        | Euclidean -> sqrt sum
