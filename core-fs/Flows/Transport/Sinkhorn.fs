@@ -218,6 +218,8 @@ module Sinkhorn =
                 left <- left - 1
 
             let reason = if stopped () then Cancelled else StepLimit
+            // Potentials that were stopped at a larger regularisation would overflow at this one: half a step makes every row sum to its weight.
+            update level flat logB g f lineM
             let found = judge regularisation flat a b f g steps reason
 
             if found.Gap <= options.Tolerance * largest then
