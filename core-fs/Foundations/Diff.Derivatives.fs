@@ -187,18 +187,24 @@ module internal Derivatives =
 
         push v tape
 
-/// Runs a work of derivatives, and hands out the answers that were asked for; the others are freed.
+/// Runs a work of derivatives, which may depend on directions, and hands out the answers that were asked for; the others are freed.
 [<RequireQualifiedAccess>]
 module internal Answer =
 
-    let all (work: Tape -> torch.Tensor list) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor list = Tape.run f x work
+    let all
+        (directions: torch.Tensor list)
+        (work: Tape -> torch.Tensor list)
+        (f: torch.Tensor -> torch.Tensor)
+        (x: torch.Tensor)
+        : torch.Tensor list =
+        Tape.run directions f x work
 
     // The entry of the answer that was asked for; the others are freed.
-    let only (place: int) (work: Tape -> torch.Tensor list) f x : torch.Tensor =
-        List.head (Tape.run f x (fun tape -> [ List.item place (work tape) ]))
+    let only (directions: torch.Tensor list) (place: int) (work: Tape -> torch.Tensor list) f x : torch.Tensor =
+        List.head (Tape.run directions f x (fun tape -> [ List.item place (work tape) ]))
 
-    let valueAnd (place: int) (work: Tape -> torch.Tensor list) f x : struct (torch.Tensor * torch.Tensor) =
-        match Tape.run f x (fun tape -> let found = work tape in [ found[0]; found[place] ]) with
+    let valueAnd (directions: torch.Tensor list) (place: int) (work: Tape -> torch.Tensor list) f x : struct (torch.Tensor * torch.Tensor) =
+        match Tape.run directions f x (fun tape -> let found = work tape in [ found[0]; found[place] ]) with
         | [ value; answer ] -> struct (value, answer)
         | _ -> invalidOp "two answers are expected"
 

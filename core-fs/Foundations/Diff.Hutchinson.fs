@@ -12,18 +12,20 @@ module Hutchinson =
         work probes
 
     /// The mean of v . J v over probes of the shape (count, n).
-    let divergenceAlong (probes: torch.Tensor) f (x: torch.Tensor) : torch.Tensor = Answer.only 1 (Derivatives.probedDivergence probes) f x
+    let divergenceAlong (probes: torch.Tensor) f (x: torch.Tensor) : torch.Tensor =
+        Answer.only [ probes ] 1 (Derivatives.probedDivergence probes) f x
 
     /// f x, the estimate of trace J.
     let fdivergenceAlong (probes: torch.Tensor) f (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 1 (Derivatives.probedDivergence probes) f x
+        Answer.valueAnd [ probes ] 1 (Derivatives.probedDivergence probes) f x
 
     /// The mean of v . H v over probes of the shape (count, n).
-    let laplacianAlong (probes: torch.Tensor) f (x: torch.Tensor) : torch.Tensor = Answer.only 1 (Derivatives.probedLaplacian probes) f x
+    let laplacianAlong (probes: torch.Tensor) f (x: torch.Tensor) : torch.Tensor =
+        Answer.only [ probes ] 1 (Derivatives.probedLaplacian probes) f x
 
     /// f x, the estimate of trace H.
     let flaplacianAlong (probes: torch.Tensor) f (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 1 (Derivatives.probedLaplacian probes) f x
+        Answer.valueAnd [ probes ] 1 (Derivatives.probedLaplacian probes) f x
 
     /// An estimate of trace J from <c>count</c> random directions of the law.
     let divergence (generator: Generator) (law: Probe) (count: int) f (x: torch.Tensor) : torch.Tensor =

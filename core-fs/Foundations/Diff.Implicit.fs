@@ -45,7 +45,7 @@ module internal Implicit =
     // z + (I - df/dz)^-1 (f(a, z) - z), recorded.
     let private newton (f: torch.Tensor -> torch.Tensor) (z: torch.Tensor) : torch.Tensor =
         let flat (point: torch.Tensor) : torch.Tensor = (f (point.reshape z.shape)).reshape(-1L)
-        let found = Tape.run flat (z.reshape -1L) Derivatives.jacobian
+        let found = Tape.run [] flat (z.reshape -1L) Derivatives.jacobian
         let identity = torch.eye (z.numel (), dtype = z.dtype, device = z.device)
 
         try

@@ -17,7 +17,7 @@ type internal Tape =
 
 /// Records, runs reverse passes, and hands out fresh results.
 ///
-/// Results are attached to an outer graph if gradients are being recorded and x requires a gradient or f holds something that does (parameters, a point of an
+/// Results are attached to an outer graph if gradients are being recorded and x or a direction requires a gradient, or f holds something that does (parameters, a point of an
 /// outer derivative). The latter is found by one more evaluation of f, which takes place only where the answer matters.
 [<RequireQualifiedAccess>]
 module internal Tape =
@@ -112,8 +112,8 @@ def pull(value: Tensor, point: Tensor, weights: Tensor, again: bool):
     let private holdsGradient (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : bool =
         Lifetime.within (fun () -> (f (x.detach ())).requires_grad)
 
-    let private record (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (outer: bool) : Tape =
-        let attached = outer && (x.requires_grad || holdsGradient f x)
+    let private record (directions: torch.Tensor list) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (outer: bool) : Tape =
+        let attached = outer && (x.requires_grad || directions |> List.exists _.requires_grad || holdsGradient f x)
         // A leaf would cut the outer derivative, and a view of something that needs no gradient records nothing. The leaf is a copy, which
         // may come from inference mode.
         let point = if attached && x.requires_grad then x.view_as x else ((x.detach ()).clone()).requires_grad_ true
@@ -127,7 +127,7 @@ def pull(value: Tensor, point: Tensor, weights: Tensor, again: bool):
         let outer = torch.is_grad_enabled ()
         use scope = torch.NewDisposeScope()
         use _recording = torch.enable_grad ()
-        let tape = record f x outer
+        let tape = record [] f x outer
         // The value may be a tensor of the caller's: a view is ours.
         { tape with
             Point = scope.MoveToOuter tape.Point
@@ -135,10 +135,15 @@ def pull(value: Tensor, point: Tensor, weights: Tensor, again: bool):
         }
 
     /// Records f at x, works on the tape, and hands out what the work yields: fresh tensors, everything else freed. Right inside no_grad as well.
-    let run (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (work: Tape -> torch.Tensor list) : torch.Tensor list =
+    let run
+        (directions: torch.Tensor list)
+        (f: torch.Tensor -> torch.Tensor)
+        (x: torch.Tensor)
+        (work: Tape -> torch.Tensor list)
+        : torch.Tensor list =
         requireReady x
         let outer = torch.is_grad_enabled ()
         use scope = torch.NewDisposeScope()
         use _recording = torch.enable_grad ()
-        let tape = record f x outer
+        let tape = record directions f x outer
         work tape |> List.map (fun result -> scope.MoveToOuter(fresh tape.Attached result))

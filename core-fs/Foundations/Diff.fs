@@ -6,7 +6,7 @@ open TorchSharp
 ///
 /// f comes first, then x, then v. The prefix f returns f x as well, so that f is not evaluated twice; the suffix v multiplies by v without building the matrix; T is transposed.
 /// Every function nests: f may take derivatives itself, to any depth. Results are fresh; they carry a graph only where an outer derivative can need it: while gradients are being
-/// recorded, and if x requires a gradient or f holds something that does. Where x does not, f is evaluated once more to find that out; inside no_grad results are the same, and this is saved.
+/// recorded, and if x or v requires a gradient or f holds something that does. Where neither x nor v does, f is evaluated once more to find that out; inside no_grad results are the same, and this is saved.
 /// f must be pure, and floating-point. An f that does not depend on its argument has derivative zero. Wrong shapes are ArgumentExceptions before any native call; what libtorch
 /// itself cannot differentiate is an InvalidOperationException.
 [<RequireQualifiedAccess>]
@@ -19,18 +19,20 @@ module Diff =
     // ---- Primitives ------------------------------------------------------------------------------------------
 
     /// J v, by two reverse passes; v has the shape of x. f and x of any shape.
-    let jvp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor = Answer.only 1 (Derivatives.push v) f x
+    let jvp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor =
+        Answer.only [ v ] 1 (Derivatives.push v) f x
 
     /// f x, J v.
     let fjvp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 1 (Derivatives.push v) f x
+        Answer.valueAnd [ v ] 1 (Derivatives.push v) f x
 
     /// J^T v, by one reverse pass; v has the shape of f x. f and x of any shape.
-    let vjp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor = Answer.only 1 (Derivatives.pull v) f x
+    let vjp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor =
+        Answer.only [ v ] 1 (Derivatives.pull v) f x
 
     /// f x, J^T v.
     let fvjp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 1 (Derivatives.pull v) f x
+        Answer.valueAnd [ v ] 1 (Derivatives.pull v) f x
 
     /// f x, J v: <c>fjvp</c> under the name that DiffSharp gives it.
     let evalForwardDiff (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
@@ -38,96 +40,97 @@ module Diff =
 
     /// f x, then the derivatives along v1, along v1 and v2, ...: v1 . grad f, v2 . grad (v1 . grad f), and so on.
     let evalForwardDiffs (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (vs: torch.Tensor list) : torch.Tensor list =
-        Answer.all (Derivatives.pushes vs) f x
+        Answer.all vs (Derivatives.pushes vs) f x
 
     /// f x and the map v -> J^T v, which evaluates f no more. What the map remembers lives as long as the scope around this call.
     let evalReverseDiff (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * (torch.Tensor -> torch.Tensor)) =
         let tape = Tape.keep f x
 
         let pullback (v: torch.Tensor) : torch.Tensor =
+            let attached = tape.Attached || (torch.is_grad_enabled () && v.requires_grad)
             use scope = torch.NewDisposeScope()
             use _recording = torch.enable_grad ()
-            scope.MoveToOuter(Tape.fresh tape.Attached (List.last (Derivatives.pull v tape)))
+            scope.MoveToOuter(Tape.fresh attached (List.last (Derivatives.pull v { tape with Attached = attached })))
 
         struct (Lifetime.keep (fun () -> Tape.fresh tape.Attached tape.Value), pullback)
 
     // ---- Along one number: x is 0-dimensional, f of any shape ------------------------------------------------
 
     /// f'(x), of the shape of f x.
-    let diff (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 (Derivatives.orders 1) f x
+    let diff (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only [] 1 (Derivatives.orders 1) f x
 
     /// f x, f'(x).
     let fdiff (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 1 (Derivatives.orders 1) f x
+        Answer.valueAnd [] 1 (Derivatives.orders 1) f x
 
     /// f''(x).
-    let diff2 (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 2 (Derivatives.orders 2) f x
+    let diff2 (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only [] 2 (Derivatives.orders 2) f x
 
     /// f x, f''(x).
     let fdiff2 (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 2 (Derivatives.orders 2) f x
+        Answer.valueAnd [] 2 (Derivatives.orders 2) f x
 
     /// The n-th derivative; f x itself for n = 0. Throws an ArgumentException if n is negative.
     let diffn (n: int) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor =
         requireOrder n
-        Answer.only n (Derivatives.orders n) f x
+        Answer.only [] n (Derivatives.orders n) f x
 
     /// f x, the n-th derivative.
     let fdiffn (n: int) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
         requireOrder n
-        Answer.valueAnd n (Derivatives.orders n) f x
+        Answer.valueAnd [] n (Derivatives.orders n) f x
 
     /// All derivatives of the orders 0 to n.
     let ffdiffn (n: int) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor list =
         requireOrder n
-        Answer.all (Derivatives.orders n) f x
+        Answer.all [] (Derivatives.orders n) f x
 
     // ---- Of scalar functions: f x is 0-dimensional -----------------------------------------------------------
 
     /// The gradient, of the shape of x.
-    let grad (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 (Derivatives.gradient false) f x
+    let grad (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only [] 1 (Derivatives.gradient false) f x
 
     /// f x, grad f.
     let fgrad (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 1 (Derivatives.gradient false) f x
+        Answer.valueAnd [] 1 (Derivatives.gradient false) f x
 
     /// The derivative along v, grad f . v; v has the shape of x.
     let gradv (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor =
-        Answer.only 1 (Derivatives.slopeAlong v) f x
+        Answer.only [ v ] 1 (Derivatives.slopeAlong v) f x
 
     /// f x, grad f . v.
     let fgradv (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 1 (Derivatives.slopeAlong v) f x
+        Answer.valueAnd [ v ] 1 (Derivatives.slopeAlong v) f x
 
     /// The matrix of second derivatives (n, n) at a vector x.
-    let hessian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 2 Derivatives.hessian f x
+    let hessian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only [] 2 Derivatives.hessian f x
 
     /// f x, H.
     let fhessian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 2 Derivatives.hessian f x
+        Answer.valueAnd [] 2 Derivatives.hessian f x
 
     /// H v, without H; v has the shape of x.
     let hessianv (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor =
-        Answer.only 2 (Derivatives.hessianAlong v) f x
+        Answer.only [ v ] 2 (Derivatives.hessianAlong v) f x
 
     /// f x, H v.
     let fhessianv (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 2 (Derivatives.hessianAlong v) f x
+        Answer.valueAnd [ v ] 2 (Derivatives.hessianAlong v) f x
 
     /// grad f, H, from one evaluation.
     let gradhessian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        match Answer.all (Derivatives.hessian >> List.tail) f x with
+        match Answer.all [] (Derivatives.hessian >> List.tail) f x with
         | [ gradient; matrix ] -> struct (gradient, matrix)
         | _ -> invalidOp "two answers are expected"
 
 
     /// f x, grad f, H.
     let fgradhessian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
-        Answer.three (Answer.all Derivatives.hessian f x)
+        Answer.three (Answer.all [] Derivatives.hessian f x)
 
     /// grad f, H v, from one evaluation.
     let gradhessianv (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        match Answer.all (Derivatives.hessianAlong v >> List.tail) f x with
+        match Answer.all [ v ] (Derivatives.hessianAlong v >> List.tail) f x with
         | [ gradient; product ] -> struct (gradient, product)
         | _ -> invalidOp "two answers are expected"
 
@@ -138,23 +141,23 @@ module Diff =
         (x: torch.Tensor)
         (v: torch.Tensor)
         : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
-        Answer.three (Answer.all (Derivatives.hessianAlong v) f x)
+        Answer.three (Answer.all [ v ] (Derivatives.hessianAlong v) f x)
 
     /// The trace of H, without H: n reverse passes over the gradient.
-    let laplacian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 Derivatives.laplacian f x
+    let laplacian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only [] 1 Derivatives.laplacian f x
 
     /// f x, trace H.
     let flaplacian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 1 Derivatives.laplacian f x
+        Answer.valueAnd [] 1 Derivatives.laplacian f x
 
     // ---- Of vector functions: x and f x are vectors ----------------------------------------------------------
 
     /// The matrix (m, n) of df_i/dx_j, by rows, or by columns where that is cheaper.
-    let jacobian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 Derivatives.jacobian f x
+    let jacobian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only [] 1 Derivatives.jacobian f x
 
     /// f x, J.
     let fjacobian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 1 Derivatives.jacobian f x
+        Answer.valueAnd [] 1 Derivatives.jacobian f x
 
     /// J v; v has the shape of x. <c>jvp</c>.
     let jacobianv (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor = jvp f x v
@@ -170,29 +173,29 @@ module Diff =
         fvjp f x v
 
     /// The trace of J; f x has the shape of x. n reverse passes.
-    let divergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 Derivatives.divergence f x
+    let divergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only [] 1 Derivatives.divergence f x
 
     /// f x, trace J.
     let fdivergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 1 Derivatives.divergence f x
+        Answer.valueAnd [] 1 Derivatives.divergence f x
 
     /// (df3/dx2 - df2/dx3, df1/dx3 - df3/dx1, df2/dx1 - df1/dx2) in three dimensions.
-    let curl (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 Derivatives.curlDivergence f x
+    let curl (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only [] 1 Derivatives.curlDivergence f x
 
     /// f x, curl f.
     let fcurl (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        Answer.valueAnd 1 Derivatives.curlDivergence f x
+        Answer.valueAnd [] 1 Derivatives.curlDivergence f x
 
     /// curl f, div f, from one Jacobian.
     let curldivergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        match Answer.all (Derivatives.curlDivergence >> List.tail) f x with
+        match Answer.all [] (Derivatives.curlDivergence >> List.tail) f x with
         | [ curl; divergence ] -> struct (curl, divergence)
         | _ -> invalidOp "two answers are expected"
 
 
     /// f x, curl f, div f.
     let fcurldivergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
-        Answer.three (Answer.all Derivatives.curlDivergence f x)
+        Answer.three (Answer.all [] Derivatives.curlDivergence f x)
 
     // ---- Fixed points ----------------------------------------------------------------------------------------
 
@@ -213,34 +216,34 @@ module Diff =
     module Batch =
 
         /// The gradients (B, d) of f: (B, d) -> (B).
-        let gradient (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 Derivatives.batchGradient f x
+        let gradient (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only [] 1 Derivatives.batchGradient f x
 
         /// f x, the gradients.
         let fgradient (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-            Answer.valueAnd 1 Derivatives.batchGradient f x
+            Answer.valueAnd [] 1 Derivatives.batchGradient f x
 
         /// The divergences (B) of f: (B, d) -> (B, d), exact: d reverse passes.
-        let divergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only 1 Derivatives.batchDivergence f x
+        let divergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only [] 1 Derivatives.batchDivergence f x
 
         /// f x, the divergences.
         let fdivergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-            Answer.valueAnd 1 Derivatives.batchDivergence f x
+            Answer.valueAnd [] 1 Derivatives.batchDivergence f x
 
         /// Estimates (B) of the divergences: the mean of v . J v over probes of the shape (count, B, d), one reverse pass a probe.
         let hutchinson (probes: torch.Tensor) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor =
-            Answer.only 1 (Derivatives.batchProbed probes) f x
+            Answer.only [ probes ] 1 (Derivatives.batchProbed probes) f x
 
         /// f x, estimates of the divergences.
         let fhutchinson (probes: torch.Tensor) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-            Answer.valueAnd 1 (Derivatives.batchProbed probes) f x
+            Answer.valueAnd [ probes ] 1 (Derivatives.batchProbed probes) f x
 
         /// J v row by row; v has the shape of x, and f x has B rows of any shape.
         let jvp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : torch.Tensor =
-            Answer.only 1 (Derivatives.batchPush v) f x
+            Answer.only [ v ] 1 (Derivatives.batchPush v) f x
 
         /// f x, J v row by row.
         let fjvp (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (v: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-            Answer.valueAnd 1 (Derivatives.batchPush v) f x
+            Answer.valueAnd [ v ] 1 (Derivatives.batchPush v) f x
 
     /// The numerical twins: central differences with the step epsilon, which comes first. They need values of f alone, are exact only up to O(epsilon^2), and carry no graph.
     [<RequireQualifiedAccess>]

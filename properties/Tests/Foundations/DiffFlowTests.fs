@@ -117,6 +117,29 @@ let ``derivatives in an outer graph keep the gradients of parameters and of x`` 
         Assert.False((Diff.Batch.divergence f y).requires_grad)
         Assert.Equal<float[]>([| 3.0; 8.0 |], numbers (Diff.Batch.divergence f y)))
 
+[<Fact>]
+let ``products can be differentiated in their direction`` () =
+    // J v, J^T v and H v are linear in v: their derivatives along v are J, J^T and H.
+    let law (detached: torch.Tensor -> torch.Tensor) : Law =
+        fun sketch x v ->
+            let f, g = scalar sketch, square sketch
+            let matrix = Diff.jacobian g x
+            let struct (_, pullback) = Diff.evalReverseDiff g x
+            let probe (w: torch.Tensor) = Hutchinson.divergenceAlong (w.unsqueeze 0L) g x
+
+            [
+                exactly (numbers matrix) (numbers (Diff.jacobian (fun w -> Diff.jacobianv g x (detached w)) v))
+                exactly (numbers (matrix.t ())) (numbers (Diff.jacobian (detached >> Diff.jacobianTv g x) v))
+                exactly (numbers (matrix.t ())) (numbers (Diff.jacobian pullback v))
+                exactly (numbers (Diff.hessian f x)) (numbers (Diff.jacobian (Diff.hessianv f x) v))
+                exactly (numbers (Diff.grad f x)) (numbers (Diff.grad (Diff.gradv f x) v))
+                exactly (numbers (torch.mv (matrix.add (matrix.t ()), v))) (numbers (Diff.grad probe v))
+            ]
+            |> List.tryPick id
+
+    holds (law id)
+    refutes (law _.detach())
+
 // z = a-dependent part + a contraction in z: the slope of 0.25 tanh is at most 0.25, so that 30 steps are exact to 1e-18.
 let private contraction (sketch: Sketch) (a: torch.Tensor) (z: torch.Tensor) : torch.Tensor =
     (square sketch a).add(Elementwise.times 0.25 (((z.roll 1L).add(a)).tanh()))
