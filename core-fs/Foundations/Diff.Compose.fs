@@ -1,6 +1,7 @@
 namespace ValueFlow.Core.Foundations
 
 open TorchSharp
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// Operations as functions with the tensor last, so that a function to be differentiated reads as a pipe: <c>sin >> times 2.0 >> sum</c>. Opt-in:
 /// <c>open ValueFlow.Core.Foundations.Compose</c>. Every result is a new tensor, owned by the scope around it; shapes are checked before libtorch sees them.
@@ -50,7 +51,7 @@ module Compose =
     /// x + y, for tensors of one shape.
     let add (y: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
         requireSame y x
-        x.add y
+        x.Plus y
 
     /// x - y, for tensors of one shape.
     let sub (y: torch.Tensor) (x: torch.Tensor) : torch.Tensor =

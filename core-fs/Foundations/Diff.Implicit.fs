@@ -3,6 +3,7 @@ namespace ValueFlow.Core.Foundations
 open System
 open System.Runtime.InteropServices
 open TorchSharp
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// Fixed points z = f(a, z) that can be differentiated: a plain forward solve, then Newton steps that are recorded.
 [<RequireQualifiedAccess>]
@@ -50,7 +51,7 @@ module internal Implicit =
 
         try
             let step = torch.linalg.solve (identity.sub found[1], found[0].sub(z.reshape -1L))
-            z.add (step.reshape z.shape)
+            z.Plus(step.reshape z.shape)
         with :? ExternalException as error ->
             raise (InvalidOperationException("the fixed point has no derivative: I - df/dz is singular there", error))
 

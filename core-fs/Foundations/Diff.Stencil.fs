@@ -2,6 +2,7 @@ namespace ValueFlow.Core.Foundations
 
 open System
 open TorchSharp
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// Central differences: derivatives from values alone, the reference that exact ones are held against. Truncation falls with the square of epsilon, rounding grows
 /// with 1 / epsilon (1 / epsilon^2 for second derivatives). Results carry no graph.
@@ -21,7 +22,7 @@ module internal Stencil =
         work () |> List.map (fun result -> scope.MoveToOuter(Tape.fresh false result))
 
     let private shifted (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) (step: float) (v: torch.Tensor) : torch.Tensor =
-        f (x.add (Elementwise.times step v))
+        f (x.Plus(Elementwise.times step v))
 
     /// (f(x + e v) - f(x - e v)) / 2e.
     let along (epsilon: float) f (v: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
@@ -29,7 +30,7 @@ module internal Stencil =
 
     /// (f(x + e v) - 2 f(x) + f(x - e v)) / e^2.
     let second (epsilon: float) f (v: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
-        let sum = (shifted f x epsilon v).add(shifted f x -epsilon v)
+        let sum = (shifted f x epsilon v).Plus(shifted f x -epsilon v)
         Elementwise.times (1.0 / (epsilon * epsilon)) (sum.sub (Elementwise.times 2.0 (f x)))
 
     /// The directions of the coordinates of x.
@@ -82,7 +83,7 @@ module internal Stencil =
     let hessian (epsilon: float) f (x: torch.Tensor) : torch.Tensor =
         Shape.require "x" [ -1L ] x
         let matrix = jacobian epsilon (gradient epsilon f) x
-        Elementwise.times 0.5 (matrix.add (matrix.t ()))
+        Elementwise.times 0.5 (matrix.Plus(matrix.t ()))
 
     /// The sum of second differences along the coordinates.
     let laplacian (epsilon: float) f (x: torch.Tensor) : torch.Tensor =

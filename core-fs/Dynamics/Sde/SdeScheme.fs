@@ -3,6 +3,7 @@ namespace ValueFlow.Core.Dynamics
 open System
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// One step of a scheme, from t to t + h: from the state that the scheme carries (x first, and what else it needs) and what the Brownian path does.
 type SdeStep = delegate of sde: StochasticEquation * t: float * h: float * state: torch.Tensor[] * noise: BrownianStep -> torch.Tensor[]
@@ -56,7 +57,7 @@ module SdeScheme =
             Step =
                 step (fun sde t h x noise ->
                     let t = at t x
-                    (plus h (sde.Drift.Apply t x) x).add(StochasticEquation.product sde (sde.Diffusion.Apply t x) noise.Increment))
+                    (plus h (sde.Drift.Apply t x) x).Plus(StochasticEquation.product sde (sde.Diffusion.Apply t x) noise.Increment))
         }
 
     /// x + (f + f~) h / 2 + (g + g~) dW / 2, with f~ and g~ at the Euler step: for equations of Stratonovich. Strong order 1 for noise that commutes (additive, diagonal, one
@@ -78,9 +79,9 @@ module SdeScheme =
                 step (fun sde t h x noise ->
                     let now, next = at t x, at (t + h) x
                     let f, g = sde.Drift.Apply now x, sde.Diffusion.Apply now x
-                    let predicted = (plus h f x).add(StochasticEquation.product sde g noise.Increment)
+                    let predicted = (plus h f x).Plus(StochasticEquation.product sde g noise.Increment)
                     let f', g' = sde.Drift.Apply next predicted, sde.Diffusion.Apply next predicted
-                    (plus (0.5 * h) (f.add f') x).add(StochasticEquation.product sde (Elementwise.times 0.5 (g.add g')) noise.Increment))
+                    (plus (0.5 * h) (f.Plus f') x).Plus(StochasticEquation.product sde (Elementwise.times 0.5 (g.Plus g')) noise.Increment))
         }
 
     /// x + f h + g dW + g g_x (dW^2 - h) / 2 for diagonal noise in the sense of Ito, with g g_x from the difference of g at x + f h + g sqrt(h). Strong order 1.
@@ -102,7 +103,7 @@ module SdeScheme =
                     let drifted = plus h (sde.Drift.Apply now x) x
                     let slope = (sde.Diffusion.Apply now (plus root g drifted)).sub g
                     let excess = (noise.Increment.mul noise.Increment) |> Elementwise.plus -h
-                    (drifted.add (g.mul noise.Increment)).add(Elementwise.times (0.5 / root) (slope.mul excess)))
+                    (drifted.Plus(g.mul noise.Increment)).Plus(Elementwise.times (0.5 / root) (slope.mul excess)))
         }
 
     /// Strong order 3/2 for diagonal noise in the sense of Ito, from four stages each of drift and diffusion and the area of the path: SRI1W1 of
@@ -129,13 +130,13 @@ module SdeScheme =
                     let w = noise.Increment
                     // I(1,1) / sqrt h, I(1,0) / h, I(1,1,1) / h.
                     let square = Elementwise.times (0.5 / root) ((w.mul w) |> Elementwise.plus -h)
-                    let mixed = noise.Area.add (Elementwise.times 0.5 w)
+                    let mixed = noise.Area.Plus(Elementwise.times 0.5 w)
                     let cube = Elementwise.times (1.0 / (6.0 * h)) (w.mul ((w.mul w) |> Elementwise.plus (-3.0 * h)))
                     let g (share: float) (point: torch.Tensor) = sde.Diffusion.Apply (at (t + share * h) x) point
                     let f1 = sde.Drift.Apply (at t x) x
                     let g1 = g 0.0 x
                     let drifted = plus (0.75 * h) f1 x
-                    let f2 = sde.Drift.Apply (at (t + 0.75 * h) x) (drifted.add ((Elementwise.times 1.5 mixed).mul g1))
+                    let f2 = sde.Drift.Apply (at (t + 0.75 * h) x) (drifted.Plus((Elementwise.times 1.5 mixed).mul g1))
                     let g2 = g 0.25 (plus (0.5 * root) g1 (plus (0.25 * h) f1 x))
                     let g3 = g 1.0 (plus -root g1 (plus h f1 x))
                     // The third stage of the drift is x itself, at the start.
@@ -151,7 +152,7 @@ module SdeScheme =
                             if betas[i].[k] <> 0.0 then
                                 weight <- plus betas[i].[k] integrals[k] weight
 
-                        sum <- sum.add (weight.mul diffusions[i])
+                        sum <- sum.Plus(weight.mul diffusions[i])
 
                     sum)
         }
@@ -171,10 +172,10 @@ module SdeScheme =
                     let now, next = at t y, at (t + h) y
                     let f, g = sde.Drift.Apply now mirror, sde.Diffusion.Apply now mirror
                     let moved = (plus 2.0 y (mirror.neg ())) |> plus h f
-                    let mirror' = moved.add (StochasticEquation.product sde g noise.Increment)
+                    let mirror' = moved.Plus(StochasticEquation.product sde g noise.Increment)
                     let f', g' = sde.Drift.Apply next mirror', sde.Diffusion.Apply next mirror'
-                    let half = Elementwise.times 0.5 (g.add g')
-                    let y' = (plus (0.5 * h) (f.add f') y).add(StochasticEquation.product sde half noise.Increment)
+                    let half = Elementwise.times 0.5 (g.Plus g')
+                    let y' = (plus (0.5 * h) (f.Plus f') y).Plus(StochasticEquation.product sde half noise.Increment)
                     [| scope.MoveToOuter y'; scope.MoveToOuter mirror' |])
         }
 

@@ -3,7 +3,7 @@ namespace ValueFlow.Core.Flows
 open TorchSharp
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Dynamics
-open ValueFlow.Core.Flows.Arithmetic
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// A path of normal laws q_t = N(m(t), diag sd(t)^2), coordinate by coordinate: what action matching has a closed form for.
 [<NoComparison; NoEquality>]

@@ -3,7 +3,7 @@ namespace ValueFlow.Core.Flows
 open System
 open TorchSharp
 open ValueFlow.Core.Foundations
-open ValueFlow.Core.Flows.Arithmetic
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// What is needed of a mixture of normal laws at each of T times (1, or one for each row): K components in d dimensions, row-major.
 [<NoComparison; NoEquality>]

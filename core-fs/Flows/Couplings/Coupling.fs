@@ -15,7 +15,7 @@ type Pairing =
     }
 
 /// A paired batch. The tensors are new, hold no gradient, and belong to the caller.
-type Pairs<'label> =
+type CoupledPairs<'label> =
     {
         /// The first member of each pair.
         X0: torch.Tensor
@@ -66,7 +66,13 @@ module Coupling =
 
     /// Pairs two batches of one shape and type. Randomness comes from the generator alone. Throws an ArgumentException for an empty batch, for batches of
     /// different shape or type, for labels that do not fit, and, where distances are needed, for a coordinate that is not finite.
-    let apply (coupling: Coupling<'label>) (generator: Generator) (x0: torch.Tensor) (x1: torch.Tensor) (labels: 'label[]) : Pairs<'label> =
+    let apply
+        (coupling: Coupling<'label>)
+        (generator: Generator)
+        (x0: torch.Tensor)
+        (x1: torch.Tensor)
+        (labels: 'label[])
+        : CoupledPairs<'label> =
         require x0 x1 labels
 
         let first: torch.Tensor =

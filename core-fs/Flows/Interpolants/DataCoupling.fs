@@ -3,7 +3,7 @@ namespace ValueFlow.Core.Flows
 open TorchSharp
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Dynamics
-open ValueFlow.Core.Flows.Arithmetic
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// A batch whose start was made from its end: pairs to learn from, and what a model may see of the data besides x_t.
 [<NoComparison; NoEquality>]

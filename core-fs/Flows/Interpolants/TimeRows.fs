@@ -2,7 +2,7 @@ namespace ValueFlow.Core.Flows
 
 open TorchSharp
 open ValueFlow.Core.Foundations
-open ValueFlow.Core.Flows.Arithmetic
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// Times as plain numbers and numbers as columns: schedules are evaluated in managed memory, and a batch meets them in one small tensor.
 [<RequireQualifiedAccess>]

@@ -2,7 +2,7 @@ namespace ValueFlow.Core.Flows
 
 open TorchSharp
 open ValueFlow.Core.Foundations
-open ValueFlow.Core.Flows.Arithmetic
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// How mass moves along the observed marginals.
 [<RequireQualifiedAccess>]

@@ -2,7 +2,7 @@ namespace ValueFlow.Core.Flows
 
 open TorchSharp
 open ValueFlow.Core.Foundations
-open ValueFlow.Core.Flows.Arithmetic
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// How far a model is from a target. Both forms have the same minimiser, the conditional mean, and the same gap E|model - mean|^2 above it.
 [<RequireQualifiedAccess>]

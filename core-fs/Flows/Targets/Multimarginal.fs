@@ -3,7 +3,7 @@ namespace ValueFlow.Core.Flows
 open TorchSharp
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Dynamics
-open ValueFlow.Core.Flows.Arithmetic
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// Interpolants between any number of laws: x(alpha) = sum_k alpha_k x_k for weights in the simplex, and the conditional means
 /// g_k(alpha, x) = E[x_k | x(alpha) = x], from which a transport along any curve follows.

@@ -4,7 +4,7 @@ open System
 open System.Collections.Generic
 open TorchSharp
 open ValueFlow.Core.Foundations
-open ValueFlow.Core.Flows.Arithmetic
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// Derivatives of a scalar for each row, differentiable again. Rows must not see one another.
 [<RequireQualifiedAccess>]

@@ -32,7 +32,7 @@ let private permutations: Coupling<int> list =
     ]
 
 // Labels are the rows' numbers modulo three, and so are known from the pairing.
-let private couple (coupling: Coupling<int>) seed (pairs: Pairs) (judge: torch.Tensor -> torch.Tensor -> Pairs<int> -> Property) =
+let private couple (coupling: Coupling<int>) seed (pairs: Pairs) (judge: torch.Tensor -> torch.Tensor -> CoupledPairs<int> -> Property) =
     let first, second = samples pairs
 
     Lifetime.within (fun () ->
@@ -166,7 +166,7 @@ let ``a multimarginal coupling pairs each batch with the first`` () =
     Lifetime.within (fun () ->
         let batches = List.init 3 (fun _ -> torch.randn [| 20L; 2L |])
         let coupling = Coupling.exact<unit> SquaredEuclidean
-        let rows = Multimarginal.rows coupling (Generator 1) batches
+        let rows = TupleCoupling.rows coupling (Generator 1) batches
         Assert.Equal<int[]>(Array.init 20 id, rows[0])
 
         for b in 1..2 do
@@ -174,7 +174,7 @@ let ``a multimarginal coupling pairs each batch with the first`` () =
             Assert.Equal<int[]>(pair.Pairing.Target, rows[b])
             Assert.Equal<int[]>(Array.init 20 id, Array.sort rows[b])
 
-        Assert.Equal(3L, Lifetime.born (fun () -> Multimarginal.apply coupling (Generator 1) batches |> ignore)))
+        Assert.Equal(3L, Lifetime.born (fun () -> TupleCoupling.apply coupling (Generator 1) batches |> ignore)))
 
 [<Fact>]
 let ``couplings name bad input`` () =
@@ -191,4 +191,4 @@ let ``couplings name bad input`` () =
         refuses "labels" "0" (apply (Conditional.withinClass SquaredEuclidean) x x [||])
         refuses "points" "NaN" (apply (Coupling.exact SquaredEuclidean) (x.div (torch.zeros [| 1L |])) x [||])
         refuses "x0" "[8]" (apply (Coupling.dataDependent (fun _ x1 -> x1.flatten ())) x x [||])
-        refuses "batches" "none" (fun () -> Multimarginal.rows Coupling.independent (Generator 1) []))
+        refuses "batches" "none" (fun () -> TupleCoupling.rows Coupling.independent (Generator 1) []))

@@ -1,10 +1,10 @@
-namespace ValueFlow.Core.Flows
+namespace ValueFlow.Core.Foundations
 
 open TorchSharp
 
-/// Sums and squares of tensors that are safe under the garbage collector. TorchSharp's own <c>add(Tensor)</c> and <c>square()</c> make a native number that
-/// may be freed while the call still reads it; here the number lives as long as the program.
-module internal Arithmetic =
+/// Sums and squares of tensors that are safe under the garbage collector, as words on tensors for whoever opens this module. TorchSharp's own <c>add(Tensor)</c> and
+/// <c>square()</c> make a native number that may be freed while the call still reads it; here the number lives as long as the program.
+module Arithmetic =
 
     let private one: Lazy<Scalar> = lazy (Scalar.op_Implicit 1.0)
 

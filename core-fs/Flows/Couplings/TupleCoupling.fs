@@ -6,7 +6,7 @@ open ValueFlow.Core.Foundations
 /// Couplings of more than two batches: each further batch is paired with the first.
 /// Albergo, Boffi, Lindsey and Vanden-Eijnden 2024, "Multimarginal generative modeling with stochastic interpolants".
 [<RequireQualifiedAccess>]
-module Multimarginal =
+module TupleCoupling =
 
     /// The row of each batch that stands in tuple k: <c>answer[b][k]</c>; the first batch stays in order. The coupling must leave the first batch as it is.
     /// Throws an ArgumentException for no batch, and as <c>Coupling.apply</c> does.
