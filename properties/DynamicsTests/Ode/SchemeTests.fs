@@ -144,7 +144,7 @@ let ``dense output holds the order conditions at every share of the step`` (whic
 
 let private rms (a: float[]) : float = sqrt (a |> Array.averageBy (fun x -> x * x))
 
-/// The slope of the error under halving of the step, the finest that rounding (2e-14 of the size of the solution) leaves. The next term of the error is removed first,
+/// The slope of the error under halving of the step, the finest that lies twenty times above the random walk of rounding. The next term of the error is removed first,
 /// d(n) = e(n) - 2^(p + 1) e(2n) for the claimed order p: some schemes have a leading term so small that the next one hides it until rounding does.
 /// Of order p it has slope p; of a lower order it has that slope, of a higher one more than p + 1.
 let private measuredOrder (claimed: int) (size: float) (error: int -> float[]) : float voption =
@@ -160,7 +160,7 @@ let private measuredOrder (claimed: int) (size: float) (error: int -> float[]) :
     let d (n: int) = rms (Array.map2 (fun a b -> a - factor * b) (e n) (e (2 * n)))
 
     let rec refine (n: int) (best: float voption) =
-        if n > 128 || d (2 * n) < factor * 2e-14 * size then
+        if n > 128 || d (2 * n) < factor * size * 20.0 * 1.1e-16 * sqrt (4.0 * float n) then
             best
         else
             refine (2 * n) (ValueSome(Math.Log2(d n / d (2 * n))))
@@ -173,7 +173,8 @@ let private measuredOrder (claimed: int) (size: float) (error: int -> float[]) :
     refine n ValueNone
 
 let private orderOn (scheme: Scheme) (field: Field) (exact: float[]) (x: float[]) (span: float) : float voption =
-    measuredOrder scheme.Order (1.0 + (exact |> Array.map abs |> Array.max)) (fun n -> Array.map2 (-) (ends (OdeOptions.fixedStep scheme (span / float n)) field x 0.0 span) exact)
+    measuredOrder scheme.Order (1.0 + (exact |> Array.map abs |> Array.max)) (fun n ->
+        Array.map2 (-) (ends (OdeOptions.fixedStep scheme (span / float n)) field x 0.0 span) exact)
 
 let private starts = [| 1.0; 0.2; -0.7; 1.1; 0.4; -1.3; -1.0; -0.5 |]
 
