@@ -271,7 +271,7 @@ type internal Driver(options: OdeOptions, field: Field, x0: torch.Tensor, t0: fl
                         let times = Array.init rows (fun row -> time[laneOf row] + shares[row] * used[laneOf row])
                         let clock = torch.empty ([| int64 rows |], dtype = x0.dtype)
                         arithmetic.Write(clock, times)
-                        eventValue events[e] clock (DenseStep.at scheme.Interpolant step shares))
+                        eventValue events[e] clock (DenseStep.at scheme.StepInterpolant step shares))
 
                 let shares = EventSearch.locate 1e-13 values eventValues[e] now[e] crossing
 
@@ -292,7 +292,7 @@ type internal Driver(options: OdeOptions, field: Field, x0: torch.Tensor, t0: fl
 
                 if endedBy[lane] < 0 || share <= ends[lane] then
                     let shares = Array.create rows share
-                    let state = (DenseStep.at scheme.Interpolant step shares).narrow(0L, int64 row, 1L).clone()
+                    let state = (DenseStep.at scheme.StepInterpolant step shares).narrow(0L, int64 row, 1L).clone()
                     hits.Add { Event = e; Sample = row; Time = time[lane] + share * used[lane]; State = hold state }
 
             for lane in 0 .. lanes - 1 do
@@ -350,7 +350,7 @@ type internal Driver(options: OdeOptions, field: Field, x0: torch.Tensor, t0: fl
             // The extra stages of the interpolant are evaluated when they are needed, and once.
             let complete () : unit =
                 if stages.Count = own then
-                    for stage in scheme.Interpolant.Stages do
+                    for stage in scheme.StepInterpolant.Stages do
                         addStage inner stages stage |> ignore
 
             let entry () : GridStep =
@@ -380,7 +380,7 @@ type internal Driver(options: OdeOptions, field: Field, x0: torch.Tensor, t0: fl
             let fresh =
                 if Array.contains true cut then
                     let within =
-                        DenseStep.at scheme.Interpolant (stepAs ()) (if lanes = 1 then ends else Array.init rows (fun row -> ends[row]))
+                        DenseStep.at scheme.StepInterpolant (stepAs ()) (if lanes = 1 then ends else Array.init rows (fun row -> ends[row]))
 
                     let whole = fresh.clone ()
                     arithmetic.CopyLanes(within, whole, cut)
@@ -414,7 +414,7 @@ type internal Driver(options: OdeOptions, field: Field, x0: torch.Tensor, t0: fl
 
             if scheme.FirstSameAsLast then
                 slope <- ValueSome(hold (mix stages[own - 1] oldSlope))
-            elif scheme.Interpolant.EndSlope && stages.Count > own && lanes = 1 then
+            elif scheme.StepInterpolant.EndSlope && stages.Count > own && lanes = 1 then
                 slope <- ValueSome(hold stages[own])
             else
                 slope <- ValueNone
@@ -513,7 +513,7 @@ type internal Driver(options: OdeOptions, field: Field, x0: torch.Tensor, t0: fl
             Dense =
                 first
                 |> ValueOption.map (fun first ->
-                    let output = new DenseOutput(scheme.Interpolant, dense.ToArray(), t0, Array.copy time, first)
+                    let output = new DenseOutput(scheme.StepInterpolant, dense.ToArray(), t0, Array.copy time, first)
                     output.Tensors |> Seq.iter (keep >> ignore)
                     output)
         }

@@ -65,13 +65,13 @@ type internal DenseStep = { Grid: GridStep; Start: torch.Tensor; Stages: torch.T
 module internal DenseStep =
 
     /// The state of every row at its share theta of the step (one theta for each row, or one for all).
-    let at (interpolant: Interpolant) (step: DenseStep) (theta: float[]) : torch.Tensor =
+    let at (interpolant: StepInterpolant) (step: DenseStep) (theta: float[]) : torch.Tensor =
         Lifetime.keep (fun () ->
             let rows = max theta.Length step.Grid.Lengths.Length
             let own (values: float[]) (row: int) = if values.Length = 1 then values[0] else values[row]
 
             let factors =
-                Array.init rows (fun row -> Interpolant.at interpolant (own theta row) |> Array.map ((*) (own step.Grid.Lengths row)))
+                Array.init rows (fun row -> StepInterpolant.at interpolant (own theta row) |> Array.map ((*) (own step.Grid.Lengths row)))
 
             let mutable sum = step.Start
 
@@ -91,7 +91,7 @@ module internal DenseStep =
 
 /// The state at every time between the start and the time reached. It owns tensors.
 [<Sealed>]
-type DenseOutput internal (interpolant: Interpolant, steps: DenseStep[], start: float, ends: float[], first: torch.Tensor) =
+type DenseOutput internal (interpolant: StepInterpolant, steps: DenseStep[], start: float, ends: float[], first: torch.Tensor) =
 
     let forward = steps.Length = 0 || steps[0].Grid.Lengths |> Array.exists (fun h -> h > 0.0)
 

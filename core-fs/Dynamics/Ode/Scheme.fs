@@ -13,7 +13,7 @@ module Scheme =
         row
 
     // The cubic of Hermite; a scheme whose last stage is not the slope at the end takes that slope as an extra one.
-    let private cubic (order: int) (rows: Stage[]) (weights: float[]) (firstSameAsLast: bool) : Interpolant =
+    let private cubic (order: int) (rows: Stage[]) (weights: float[]) (firstSameAsLast: bool) : StepInterpolant =
         let order = min order 3
 
         if firstSameAsLast then
@@ -21,14 +21,14 @@ module Scheme =
                 Order = order
                 Stages = [||]
                 EndSlope = false
-                Weights = Interpolant.hermite weights (rows.Length - 1) []
+                Weights = StepInterpolant.hermite weights (rows.Length - 1) []
             }
         else
             {
                 Order = order
                 Stages = [| { At = 1.0; From = weights } |]
                 EndSlope = true
-                Weights = Interpolant.hermite (Array.append weights [| 0.0 |]) rows.Length []
+                Weights = StepInterpolant.hermite (Array.append weights [| 0.0 |]) rows.Length []
             }
 
     let private plain (name: string) (source: string) (order: int) (rows: (float * float list) list) (weights: float list) : Scheme =
@@ -43,7 +43,7 @@ module Scheme =
             EmbeddedOrder = 0
             Error = ErrorEstimate.Absent
             FirstSameAsLast = false
-            Interpolant = cubic order rows weights false
+            StepInterpolant = cubic order rows weights false
         }
 
     let private embedded (order: int) (weights: float list) (scheme: Scheme) : Scheme =
@@ -82,7 +82,7 @@ module Scheme =
             EmbeddedOrder = 2
             Error = ErrorEstimate.Embedded [| -5.0 / 72.0; 1.0 / 12.0; 1.0 / 9.0; -1.0 / 8.0 |]
             FirstSameAsLast = true
-            Interpolant = cubic 3 rows weights true
+            StepInterpolant = cubic 3 rows weights true
         }
 
     /// Order 5(4). Dormand and Prince 1980, "A family of embedded Runge-Kutta formulae"; dense output of order 4 by Shampine 1986 in the form of Hairer, Norsett and Wanner 1993, II.6.
@@ -122,12 +122,12 @@ module Scheme =
                 ErrorEstimate.Embedded
                     [| 71.0 / 57600.0; 0.0; -71.0 / 16695.0; 71.0 / 1920.0; -17253.0 / 339200.0; 22.0 / 525.0; -1.0 / 40.0 |]
             FirstSameAsLast = true
-            Interpolant =
+            StepInterpolant =
                 {
                     Order = 4
                     Stages = [||]
                     EndSlope = false
-                    Weights = Interpolant.hermite weights 6 [ correction ]
+                    Weights = StepInterpolant.hermite weights 6 [ correction ]
                 }
         }
 
@@ -137,7 +137,7 @@ module Scheme =
 
         // scale theta^power times the other factors.
         let quartic (scale: float) (power: int) (factors: float[] list) : float[] =
-            (Interpolant.product (List.replicate power [| 0.0; 1.0 |] @ factors) |> Array.map ((*) scale)).[1..]
+            (StepInterpolant.product (List.replicate power [| 0.0; 1.0 |] @ factors) |> Array.map ((*) scale)).[1..]
 
         let root (r: float) = [| -r; 1.0 |]
         let pair (p: float) (q: float) = [| q; -p; 1.0 |]
@@ -171,7 +171,7 @@ module Scheme =
                         -1.0 / 66.0
                     |]
             FirstSameAsLast = true
-            Interpolant =
+            StepInterpolant =
                 {
                     Order = 4
                     Stages = [||]
@@ -211,12 +211,13 @@ module Scheme =
             EmbeddedOrder = 7
             Error = ErrorEstimate.Blended(sparse 13 DormandPrince8.fifth, Array.map2 (-) weights (sparse 13 DormandPrince8.third))
             FirstSameAsLast = true
-            Interpolant =
+            StepInterpolant =
                 {
                     Order = 7
                     Stages = Array.ofList (rows 13 DormandPrince8.denseStages)
                     EndSlope = false
-                    Weights = Interpolant.hermite (sparse 16 DormandPrince8.weights) 12 (DormandPrince8.corrections |> List.map (sparse 16))
+                    Weights =
+                        StepInterpolant.hermite (sparse 16 DormandPrince8.weights) 12 (DormandPrince8.corrections |> List.map (sparse 16))
                 }
         }
 

@@ -20,7 +20,7 @@ type ErrorEstimate =
     | Blended of fifth: float[] * third: float[]
 
 /// Dense output: x(t + theta h) = x + h sum_j w_j(theta) k_j for theta in [0, 1].
-type Interpolant =
+type StepInterpolant =
     {
         /// The order of the values between the steps, as the step goes to zero.
         Order: int
@@ -52,7 +52,7 @@ type Scheme =
         /// The last stage is the slope at the end of the step, and so the first stage of the next.
         FirstSameAsLast: bool
         /// Dense output.
-        Interpolant: Interpolant
+        StepInterpolant: StepInterpolant
     }
 
     /// Evaluations of the field in a step, once the first is made.
@@ -60,7 +60,7 @@ type Scheme =
 
 /// Polynomials in the share theta of a step, as weights on the stages.
 [<RequireQualifiedAccess>]
-module internal Interpolant =
+module internal StepInterpolant =
 
     let private multiply (p: float[]) (q: float[]) : float[] =
         let product = Array.zeroCreate (p.Length + q.Length - 1)
@@ -96,6 +96,6 @@ module internal Interpolant =
                 parts |> List.sumBy (fun (p, weight) -> if power + 1 < p.Length then p[power + 1] * weight[j] else 0.0)))
 
     /// The values w_j(theta).
-    let at (interpolant: Interpolant) (theta: float) : float[] =
+    let at (interpolant: StepInterpolant) (theta: float) : float[] =
         interpolant.Weights
         |> Array.map (fun row -> theta * Array.foldBack (fun coefficient rest -> coefficient + theta * rest) row 0.0)

@@ -129,11 +129,11 @@ let ``one coefficient that is off by 1e-9 is found`` (which: PositiveInt) (place
 let ``dense output holds the order conditions at every share of the step`` (which: PositiveInt) (place: PositiveInt) =
     let scheme = Scheme.all[which.Get % Scheme.all.Length]
     let theta = float (place.Get % 1001) / 1000.0
-    let rows = Array.append scheme.Stages scheme.Interpolant.Stages
-    let powers = scheme.Interpolant.Weights |> Array.map (Array.mapi (fun k w -> w * pown theta (k + 1)))
+    let rows = Array.append scheme.Stages scheme.StepInterpolant.Stages
+    let powers = scheme.StepInterpolant.Weights |> Array.map (Array.mapi (fun k w -> w * pown theta (k + 1)))
     let weights = powers |> Array.map Array.sum
 
-    upTo scheme.Interpolant.Order
+    upTo scheme.StepInterpolant.Order
     |> List.forall (fun tree ->
         let values = stagesOf rows tree
         let sum = Array.map2 (fun w (struct (v, _)) -> w * v) weights values |> Array.sum

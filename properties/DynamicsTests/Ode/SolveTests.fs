@@ -140,7 +140,7 @@ let private plainDense (dense: DenseOutput) (time: float) = dense.At time
 let ``dense output has its order`` () =
     for scheme in Scheme.all do
         let found = denseOrder plainDense scheme [| 1.0; 0.2; -0.7; 1.1; 0.4; -1.3; -1.0; -0.5 |]
-        Assert.True(found >= float scheme.Interpolant.Order - 0.3, $"{scheme.Name}: {found}")
+        Assert.True(found >= float scheme.StepInterpolant.Order - 0.3, $"{scheme.Name}: {found}")
 
 [<Fact>]
 let ``dense output: straight lines between the steps have order 2 only`` () =
