@@ -46,7 +46,7 @@ module Term =
                     if du.shape.Length = 0 || du.shape[du.shape.Length - 1] <> channels then
                         invalidArg
                             (nameof increment)
-                            $"an increment must end in {channels} channels, as the field does, but has the shape [{du.shape}]"
+                            $"an increment must end in {channels} channels, as the field does, but has the shape [{System.String.Join(',', du.shape)}]"
 
                     Lifetime.keep (fun () -> value.mul(du.unsqueeze -2L).sum -1L)
         }

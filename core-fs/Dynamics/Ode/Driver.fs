@@ -50,6 +50,7 @@ type internal Driver(options: OdeOptions, field: Field, x0: torch.Tensor, t0: fl
     let after: float[] = Array.zeroCreate lanes
     let laneErrors: float[] = Array.zeroCreate lanes
     let accepted: bool[] = Array.zeroCreate lanes
+    let finite: bool[] = Array.zeroCreate lanes
 
     let mutable x = Unchecked.defaultof<torch.Tensor>
     let mutable slope: torch.Tensor voption = ValueNone
@@ -185,10 +186,12 @@ type internal Driver(options: OdeOptions, field: Field, x0: torch.Tensor, t0: fl
 
     // Accepts or rejects, lane by lane, and proposes the next lengths.
     let judge (stages: ResizeArray<torch.Tensor>) (final: torch.Tensor) : unit =
+        arithmetic.FiniteLanes(final, finite)
+
         match adaptive with
         | ValueNone ->
             for lane in 0 .. lanes - 1 do
-                accepted[lane] <- isActive lane && arithmetic.IsFinite(final, lane, lanes)
+                accepted[lane] <- isActive lane && finite[lane]
 
                 if isActive lane && not accepted[lane] then
                     finish lane Reason.NotFinite
@@ -202,9 +205,9 @@ type internal Driver(options: OdeOptions, field: Field, x0: torch.Tensor, t0: fl
                 if isActive lane then
                     let h = abs used[lane]
                     let error = h * laneErrors[lane]
-                    let finite = Double.IsFinite error && arithmetic.IsFinite(final, lane, lanes)
+                    let sound = Double.IsFinite error && finite[lane]
 
-                    if finite && error <= 1.0 then
+                    if sound && error <= 1.0 then
                         accepted[lane] <- true
                         let factor = StepControl.factor control order error errors[lane] errorsBefore[lane]
                         let factor = if rejectedLast[lane] then Math.Min(factor, 1.0) else factor
@@ -217,12 +220,12 @@ type internal Driver(options: OdeOptions, field: Field, x0: torch.Tensor, t0: fl
                     else
                         rejections[lane] <- rejections[lane] + 1
                         rejectedLast[lane] <- true
-                        length[lane] <- h * StepControl.retreat control order (if finite then error else nan)
+                        length[lane] <- h * StepControl.retreat control order (if sound then error else nan)
                         // Sixteen units in the last place of the clock.
                         let least = Math.Max(control.Smallest, 3.6e-15 * Math.Max(abs time[lane], 1e-6 * abs (t1 - t0)))
 
                         if length[lane] <= least || time[lane] + direction * length[lane] = time[lane] then
-                            finish lane (if finite then Reason.StepUnderflow else Reason.NotFinite)
+                            finish lane (if sound then Reason.StepUnderflow else Reason.NotFinite)
 
     let eventValue (event: OdeEvent) (times: torch.Tensor) (point: torch.Tensor) : float[] =
         Lifetime.within (fun () ->
@@ -427,9 +430,6 @@ type internal Driver(options: OdeOptions, field: Field, x0: torch.Tensor, t0: fl
         x <- x0.detach().contiguous().clone()
         let first = if options.Dense then ValueSome(x.clone ()) else ValueNone
 
-        if not (Seq.forall (fun lane -> arithmetic.IsFinite(x, lane, lanes)) (seq { 0 .. lanes - 1 })) then
-            invalidArg (nameof x0) "all entries must be finite but some are not"
-
         for lane in 0 .. lanes - 1 do
             if targets[0] = t0 then
                 land id lane x |> ignore
@@ -440,8 +440,10 @@ type internal Driver(options: OdeOptions, field: Field, x0: torch.Tensor, t0: fl
             slope <- ValueSome value
             eventValues <- events |> Array.map (fun event -> eventValue event (timeTensor time) x)
 
+            arithmetic.FiniteLanes(value, finite)
+
             for lane in 0 .. lanes - 1 do
-                if not (arithmetic.IsFinite(value, lane, lanes)) then
+                if not finite[lane] then
                     finish lane Reason.NotFinite
 
             match options.Control with

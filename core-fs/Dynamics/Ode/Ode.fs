@@ -52,20 +52,24 @@ module Ode =
     let solve (options: OdeOptions) (field: Field) (x0: torch.Tensor) (t0: float) (t1: float) : OdeSolution =
         OdeOptions.require options x0 t0 t1
 
+        // Only the field's value tells whether it holds parameters that want gradients.
+        let asks = torch.is_grad_enabled () && not x0.requires_grad
+
         let records =
             torch.is_grad_enabled ()
-            && (x0.requires_grad
-                || Lifetime.within (fun () -> (field.Apply (torch.tensor (t0, dtype = x0.dtype)) x0).requires_grad))
+            && (not asks || Lifetime.within (fun () -> (field.Apply (torch.tensor (t0, dtype = x0.dtype)) x0).requires_grad))
 
-        let solution = drive options field x0 t0 t1
+        let solution = Driver(options, field, x0, t0, t1, ValueNone).Run()
+        let evaluations = solution.Evaluations + (if asks then 1 else 0)
 
         if records then
             let struct (saved, final) = Replay.run options field x0 solution
             solution.Final.Dispose()
             solution.Saved |> Array.iter _.Dispose()
-            { solution with Final = final; Saved = saved }
+            let again = solution.Grid.Length * options.Scheme.EvaluationsPerStep
+            { solution with Final = final; Saved = saved; Evaluations = evaluations + again }
         else
-            solution
+            { solution with Evaluations = evaluations }
 
     let private requireCotangent (solution: OdeSolution) (cotangent: OdeCotangent) : unit =
         Pull.requireLike "lossGradient" solution.Final cotangent.Final

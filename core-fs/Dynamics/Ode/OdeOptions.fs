@@ -3,6 +3,7 @@ namespace ValueFlow.Core.Dynamics
 open System
 open System.Threading
 open TorchSharp
+open ValueFlow.Core.Foundations
 
 /// In which direction a function of the state passes zero, along the direction of the solve.
 [<RequireQualifiedAccess>]
@@ -119,6 +120,9 @@ module OdeOptions =
 
         if x0.NumberOfElements * x0.ElementSize > int64 Int32.MaxValue then
             invalidArg (nameof x0) $"must be smaller than 2 GiB but has the shape [{shape}]"
+
+        if not (Lifetime.within (fun () -> x0.detach().isfinite().all().item<bool>())) then
+            invalidArg (nameof x0) "all entries must be finite but some are not"
 
         if options.MaxSteps < 1 then
             invalidArg (nameof options) $"there must be at least 1 step but there are {options.MaxSteps}"

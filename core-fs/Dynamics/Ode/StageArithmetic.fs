@@ -28,8 +28,8 @@ type internal IStageArithmetic =
         sums: float[] ->
             unit
 
-    /// Whether all entries of a lane are finite.
-    abstract IsFinite: x: torch.Tensor * lane: int * lanes: int -> bool
+    /// For every lane, whether all its entries are finite.
+    abstract FiniteLanes: x: torch.Tensor * finite: bool[] -> unit
     /// Copies the lanes that are chosen.
     abstract CopyLanes: source: torch.Tensor * destination: torch.Tensor * chosen: bool[] -> unit
     /// Writes numbers.
@@ -129,19 +129,35 @@ type internal StageArithmetic<'T
 
         member _.Combine(destination, x, stages, row, steps) =
             let from, target, parts = address x, address destination, used stages row
-            let lane = lengthOf x / steps.Length
+            let total = lengthOf x
+            let lane = total / steps.Length
 
-            for l in 0 .. steps.Length - 1 do
-                let start, h = l * lane, steps[l]
+            if lane < 16 then
+                // Lanes of a few entries: stage by stage through all of them.
+                let result = Span<'T>(at target 0, total)
+                ReadOnlySpan<'T>(at from 0, total).CopyTo result
 
-                if h = 0.0 || parts.Length = 0 then
-                    ReadOnlySpan<'T>(at from start, lane).CopyTo(Span<'T>(at target start, lane))
-                else
-                    let mutable offset = 0
+                for struct (stage, a) in parts do
+                    let values = ReadOnlySpan<'T>(at stage 0, total)
 
-                    while offset < lane do
-                        add from target parts (start + offset) (Math.Min(block, lane - offset)) h
-                        offset <- offset + block
+                    for l in 0 .. steps.Length - 1 do
+                        if steps[l] <> 0.0 then
+                            let factor = 'T.CreateTruncating(steps[l] * a)
+
+                            for i in l * lane .. (l + 1) * lane - 1 do
+                                result[i] <- result[i] + factor * values[i]
+            else
+                for l in 0 .. steps.Length - 1 do
+                    let start, h = l * lane, steps[l]
+
+                    if h = 0.0 || parts.Length = 0 then
+                        ReadOnlySpan<'T>(at from start, lane).CopyTo(Span<'T>(at target start, lane))
+                    else
+                        let mutable offset = 0
+
+                        while offset < lane do
+                            add from target parts (start + offset) (Math.Min(block, lane - offset)) h
+                            offset <- offset + block
 
             GC.KeepAlive stages
             GC.KeepAlive x
@@ -181,11 +197,15 @@ type internal StageArithmetic<'T
             GC.KeepAlive x
             GC.KeepAlive y
 
-        member _.IsFinite(x, lane, lanes) =
-            let length = lengthOf x / lanes
-            let largest = TensorPrimitives.MaxMagnitude<'T>(ReadOnlySpan<'T>(at (address x) (lane * length), length))
+        member _.FiniteLanes(x, finite) =
+            let start = address x
+            let length = lengthOf x / finite.Length
+
+            for lane in 0 .. finite.Length - 1 do
+                let largest = TensorPrimitives.MaxMagnitude<'T>(ReadOnlySpan<'T>(at start (lane * length), length))
+                finite[lane] <- 'T.IsFinite largest
+
             GC.KeepAlive x
-            'T.IsFinite largest
 
         member _.CopyLanes(source, destination, chosen) =
             let from, target = address source, address destination
