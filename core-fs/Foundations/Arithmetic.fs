@@ -18,3 +18,6 @@ module Arithmetic =
 
         /// x := x + a * b.
         member x.AddProduct(a: torch.Tensor, b: torch.Tensor) : unit = x.addcmul_ (a, b, one.Value) |> ignore
+
+        /// x := x + y.
+        member x.Accumulate(y: torch.Tensor) : unit = x.add_ (y, one.Value) |> ignore

@@ -3,6 +3,7 @@ namespace ValueFlow.Core.Dynamics
 open System
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// Cotangents of a solution: the derivative of a scalar loss with respect to its states.
 type OdeCotangent =
@@ -83,13 +84,13 @@ module Ode =
         if cotangent.Saved.Length = 0 || Array.forall (fun target -> target < 0) saved then
             a
         elif saved.Length = 1 then
-            a.add cotangent.Saved[saved[0]]
+            a.Plus cotangent.Saved[saved[0]]
         else
             let rows =
                 saved
                 |> Array.mapi (fun lane target ->
                     let row = a.narrow (0L, int64 lane, 1L)
-                    if target < 0 then row else row.add (cotangent.Saved[target].narrow(0L, int64 lane, 1L)))
+                    if target < 0 then row else row.Plus (cotangent.Saved[target].narrow(0L, int64 lane, 1L)))
 
             torch.cat (rows, 0L)
 
@@ -127,13 +128,13 @@ module Ode =
                         parameters
                         [| add cotangent grid.Saved a |]
 
-                sums |> Array.iteri (fun i sum -> sum.add_ gradients[i + 1] |> ignore)
+                sums |> Array.iteri (fun i sum -> sum.Accumulate gradients[i + 1])
                 a <- segment.MoveToOuter(inner.MoveToOuter gradients[0])
                 old.Dispose()
 
             final <- min final first
 
-        let start = if cotangent.Saved.Length > 0 && options.Save[0] = t0 then a.add cotangent.Saved[0] else a
+        let start = if cotangent.Saved.Length > 0 && options.Save[0] = t0 then a.Plus cotangent.Saved[0] else a
         scope.MoveToOuter start, sums |> Array.map (fun sum -> scope.MoveToOuter sum)
 
     let private adjoint
@@ -172,7 +173,7 @@ module Ode =
 
             index
             |> ValueOption.iter (fun i ->
-                state <- state |> Array.mapi (fun part value -> if part = 1 then value.add cotangent.Saved[i] else value))
+                state <- state |> Array.mapi (fun part value -> if part = 1 then value.Plus cotangent.Saved[i] else value))
 
         let parts = state[1..] |> Array.map (fun part -> scope.MoveToOuter(part.clone ()))
         parts[0], parts[1..], evaluations, reason

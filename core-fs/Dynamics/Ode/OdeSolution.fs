@@ -3,6 +3,7 @@ namespace ValueFlow.Core.Dynamics
 open System
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// Why a solve ended.
 [<RequireQualifiedAccess>]
@@ -85,7 +86,7 @@ module internal DenseStep =
                             let shape = Array.init (int (step.Start.dim ())) (fun d -> if d = 0 then int64 rows else 1L)
                             step.Stages[j].mul(column.view shape)
 
-                    sum <- sum.add part
+                    sum <- sum.Plus part
 
             sum.alias ())
 

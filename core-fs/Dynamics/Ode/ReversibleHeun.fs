@@ -3,6 +3,7 @@ namespace ValueFlow.Core.Dynamics
 open System
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// The state of reversible Heun: the point, and a second one that runs along.
 type ReversibleState =
@@ -29,7 +30,7 @@ module ReversibleHeun =
         let t = torch.tensor (at, dtype = y.dtype)
 
         List.map2 (fun term du -> Term.slope term t y du) terms increments
-        |> List.reduce (fun (sum: torch.Tensor) value -> sum.add value)
+        |> List.reduce (fun (sum: torch.Tensor) value -> sum.Plus value)
 
     let private keepBoth (work: unit -> struct (torch.Tensor * torch.Tensor)) : ReversibleState =
         use scope = torch.NewDisposeScope()
@@ -46,18 +47,18 @@ module ReversibleHeun =
         keepBoth (fun () ->
             let du = increments terms s t
             let before = slope terms s state.Companion du
-            let companion = state.X.add(state.X).sub(state.Companion).add before
+            let companion = state.X.Plus(state.X).sub(state.Companion).Plus before
             let after = slope terms t companion du
-            struct (state.X.add (Elementwise.times 0.5 (before.add after)), companion))
+            struct (state.X.Plus (Elementwise.times 0.5 (before.Plus after)), companion))
 
     /// The state at time s from that at time t: the inverse of the step.
     let undo (terms: Term list) (s: float) (t: float) (state: ReversibleState) : ReversibleState =
         keepBoth (fun () ->
             let du = increments terms s t
             let after = slope terms t state.Companion du
-            let companion = state.X.add(state.X).sub(state.Companion).sub after
+            let companion = state.X.Plus(state.X).sub(state.Companion).sub after
             let before = slope terms s companion du
-            struct (state.X.sub (Elementwise.times 0.5 (before.add after)), companion))
+            struct (state.X.sub (Elementwise.times 0.5 (before.Plus after)), companion))
 
     let private requireGrid (terms: Term list) (times: float[]) : unit =
         if terms.IsEmpty then
@@ -126,13 +127,13 @@ module ReversibleHeun =
                     parameters
                     [| onX; onCompanion |]
 
-            sums |> Array.iteri (fun i sum -> sum.add_ gradients[i + 2] |> ignore)
+            sums |> Array.iteri (fun i sum -> sum.Accumulate gradients[i + 2])
             let outdated = [ state.X; state.Companion ]
             state <- { X = inner.MoveToOuter earlier.X; Companion = inner.MoveToOuter earlier.Companion }
             onX <- inner.MoveToOuter gradients[0]
             onCompanion <- inner.MoveToOuter gradients[1]
             outdated |> List.iter _.Dispose()
 
-        let all = Array.append [| onX.add onCompanion |] sums
+        let all = Array.append [| onX.Plus onCompanion |] sums
         let final = { X = scope.MoveToOuter final.X; Companion = scope.MoveToOuter final.Companion }
         final, all |> Array.map (fun tensor -> scope.MoveToOuter tensor)

@@ -2,6 +2,7 @@ namespace ValueFlow.Core.Dynamics
 
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// Steps of explicit Runge-Kutta schemes in plain tensor arithmetic: differentiable by autograd, and for every kind of term.
 /// This is the meaning of a scheme; the driver's arithmetic on raw memory is held equal to it by a law.
@@ -14,7 +15,7 @@ module RungeKutta =
         row
         |> Array.iteri (fun j a ->
             if a <> 0.0 then
-                sum <- sum.add (Elementwise.times a slopes[j]))
+                sum <- sum.Plus (Elementwise.times a slopes[j]))
 
         sum
 
@@ -37,7 +38,7 @@ module RungeKutta =
                 let t, point = time stage.At, combine x stage.From slopes
 
                 List.map2 (fun term du -> Term.slope term t point du) terms increments
-                |> List.reduce (fun (sum: torch.Tensor) slope -> sum.add slope)
+                |> List.reduce (fun (sum: torch.Tensor) slope -> sum.Plus slope)
                 |> slopes.Add
 
             combine x scheme.Weights slopes)
