@@ -22,7 +22,16 @@ internal sealed class Colouring
         Label = label;
         Low = low;
         High = high;
-        Levels = levels;
+        if (levels > 0)
+        {
+            // Bands whose edges are round numbers.
+            double step = PlaneView.Round((high - low) / levels);
+            Low = Math.Floor((low / step) + 1e-9) * step;
+            High = Math.Ceiling((high / step) - 1e-9) * step;
+            Levels = Math.Max(2, (int)Math.Round((High - Low) / step));
+            High = Low + (Levels * step);
+        }
+
         colours = [.. Enumerable.Range(0, 1024).Select(i => Between(stops, i / 1023.0))];
     }
 
@@ -35,7 +44,7 @@ internal sealed class Colouring
     /// <summary>The value of the last colour.</summary>
     public double High { get; }
 
-    /// <summary>Into how many bands the range falls; 0 for none.</summary>
+    /// <summary>Into how many bands, with round edges, the range falls; 0 for none.</summary>
     public int Levels { get; }
 
     /// <summary>The colour of a layer.</summary>
@@ -50,6 +59,7 @@ internal sealed class Colouring
         if (low < 0 && high > 0 && Math.Min(-low, high) > 0.02 * Math.Max(-low, high))
         {
             double most = Math.Max(-low, high);
+            // An even number of bands, so that zero is an edge.
             return new(label, -most, most, levels, BlueToRed);
         }
 

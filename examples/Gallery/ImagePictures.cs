@@ -1,3 +1,4 @@
+using System.Globalization;
 using SkiaSharp;
 using ValueFlow.Studies;
 
@@ -46,10 +47,12 @@ internal static class ImagePictures
             }
         }
 
-        string key = $"black {PlaneView.Number(figure.Low)}   white {PlaneView.Number(figure.High)}{(gaps ? "   hatched: unknown" : "")}";
+        string key = $"black {Number(figure.Low)}   white {Number(figure.High)}{(gaps ? "   hatched: unknown" : "")}";
         Lettering.Write(canvas, key, left + (0.5f * ((width * most) + (Space * (most - 1)))), bottom + 12, Lettering.Tick);
         return PlanePictures.Png(surface);
     }
+
+    private static string Number(double value) => value.ToString("G5", CultureInfo.InvariantCulture).Replace('-', '\u2212');
 
     private static float Snapped(float place) => MathF.Round(place * Resolution) / Resolution;
 

@@ -53,5 +53,5 @@ internal static class Lettering
     }
 
     private static SKFont Font(float size, bool bold) =>
-        new(ScottPlot.Fonts.GetTypeface(ScottPlot.Fonts.Default, bold, false), size) { Subpixel = true, Edging = SKFontEdging.Antialias, Hinting = SKFontHinting.None };
+        new(ScottPlot.Fonts.GetTypeface(Pictures.Typeface, bold, false), size) { Subpixel = true, Edging = SKFontEdging.Antialias, Hinting = SKFontHinting.None };
 }

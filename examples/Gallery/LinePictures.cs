@@ -126,7 +126,7 @@ internal static class LinePictures
             guide.LineWidth = 1.5f;
             guide.LinePattern = LinePattern.DenselyDashed;
             double middle = left + (0.5 * (right - left));
-            var text = plot.Add.Text($"slope {slope:0.##}", middle, offset + (slope * middle));
+            var text = plot.Add.Text(FormattableString.Invariant($"slope {slope:0.##}"), middle, offset + (slope * middle));
             text.LabelFontSize = 13;
             text.LabelFontColor = Colors.DimGray;
             text.LabelAlignment = slope >= 0 ? Alignment.UpperLeft : Alignment.UpperRight;

@@ -6,10 +6,10 @@ namespace ValueFlow.Gallery;
 /// <summary>Draws points, paths and arrows into a view of the plane.</summary>
 internal static class PlaneLayers
 {
-    /// <summary>Points: the more, the smaller and the more transparent.</summary>
-    public static void Draw(SKCanvas canvas, PlaneView view, PointLayer layer, SKColor colour)
+    /// <summary>Points: the more of them there are in the fullest panel, the smaller and the more transparent.</summary>
+    public static void Draw(SKCanvas canvas, PlaneView view, PointLayer layer, SKColor colour, int count)
     {
-        var (radius, opacity) = layer.X.Length switch
+        var (radius, opacity) = count switch
         {
             <= 60 => (4.5f, 1.0),
             <= 300 => (3.2f, 0.85),
@@ -32,17 +32,17 @@ internal static class PlaneLayers
         }
     }
 
-    /// <summary>Paths of one colour, or coloured by time.</summary>
-    public static void Draw(SKCanvas canvas, PlaneView view, PathLayer layer, SKColor colour, Colouring? times)
+    /// <summary>Paths of one colour, or coloured by time; the more of them there are in the fullest panel, the finer.</summary>
+    public static void Draw(SKCanvas canvas, PlaneView view, PathLayer layer, SKColor colour, Colouring? times, int count)
     {
-        var (width, opacity) = layer.X.Length switch
+        var (width, opacity) = count switch
         {
             <= 6 => (2.2f, 1.0),
             <= 40 => (1.5f, 0.85),
-            <= 200 => (1.0f, 0.6),
+            <= 200 => (1.1f, 0.65),
             _ => (0.8f, 0.35),
         };
-        width = view.Frame.Width < 250 ? width * 0.75f : width;
+        width *= (times is null ? 1 : 1.3f) * (view.Frame.Width < 250 ? 0.75f : 1);
         using SKPaint paint = new()
         {
             IsStroke = true,
@@ -70,7 +70,7 @@ internal static class PlaneLayers
             for (int i = 1; i < layer.X[k].Length; i++)
             {
                 double time = 0.5 * (layer.Times[k][i - 1] + layer.Times[k][i]);
-                paint.Color = times.Smooth(time).WithAlpha((byte)Math.Round(255 * Math.Max(0.6, opacity)));
+                paint.Color = times.Smooth(time).WithAlpha((byte)Math.Round(255 * Math.Max(0.85, opacity)));
                 canvas.DrawLine(view.X(layer.X[k][i - 1]), view.Y(layer.Y[k][i - 1]), view.X(layer.X[k][i]), view.Y(layer.Y[k][i]), paint);
             }
         }
@@ -117,12 +117,17 @@ internal static class PlaneLayers
         canvas.Save();
         canvas.Translate(x, y);
         canvas.RotateRadians(MathF.Atan2(down, right));
-        canvas.DrawLine(-0.5f * length, 0, (0.5f * length) - (0.8f * head), 0, shaft);
         using SKPath tip = new();
         tip.MoveTo(0.5f * length, 0);
         tip.LineTo((0.5f * length) - head, half);
         tip.LineTo((0.5f * length) - head, -half);
         tip.Close();
+        // A light rim lifts it off a dark ground.
+        using SKPaint rim = new() { Color = SKColors.White.WithAlpha(150), IsStroke = true, StrokeWidth = shaft.StrokeWidth + 2, IsAntialias = true };
+        canvas.DrawLine(-0.5f * length, 0, (0.5f * length) - (0.8f * head), 0, rim);
+        rim.StrokeWidth = 2;
+        canvas.DrawPath(tip, rim);
+        canvas.DrawLine(-0.5f * length, 0, (0.5f * length) - (0.8f * head), 0, shaft);
         canvas.DrawPath(tip, fill);
         canvas.Restore();
     }

@@ -7,9 +7,8 @@ namespace ValueFlow.Gallery;
 internal static class PlanePictures
 {
     private const float Width = Pictures.Width;
-    private const float Left = 72;
     private const float Right = 18;
-    private const float Top = 46;
+    private const float Top = 42;
     private const float Heading = 28;
     private const float Space = 14;
     // Ticks, their numbers and the label below.
@@ -29,15 +28,26 @@ internal static class PlanePictures
         float ratio = (float)((limits.YHigh - limits.YLow) / (limits.XHigh - limits.XLow));
         bool alone = panels.Length == 1;
         int rows = (panels.Length + columns - 1) / columns;
-        float bars = style.Bars.Count * PlaneLegend.Bar;
         float heading = alone ? 0 : Heading;
 
         // The planes as wide as there is room, and not too high.
-        float room = Width - Left - Right - bars - (bars > 0 ? Space : 0) - (Space * (columns - 1));
-        float width = Math.Min(room / columns, Math.Max(620f / rows, 300) / ratio);
+        // Numbers need room, and how much depends on the planes' size: guessed first, then measured.
+        float margin = 72;
+        float bars = style.Bars.Count * 100;
+        float room = 0;
+        float width = 0;
+        for (int pass = 0; pass < 3; pass++)
+        {
+            room = Width - margin - Right - bars - (Space * (columns - 1));
+            width = Math.Max(40, Math.Min(room / columns, Math.Max(640f / rows, 300) / ratio));
+            margin = 44 + new PlaneView(limits, SKRect.Create(width, width * ratio)).NumbersWidth;
+            float high = (rows * (heading + (width * ratio))) + (Space * (rows - 1)) - heading;
+            bars = style.Bars.Count == 0 ? 0 : Space + style.Bars.Sum(colouring => PlaneLegend.Room(colouring, high)) - 8;
+        }
+
         float height = width * ratio;
         float block = (width * columns) + (Space * (columns - 1));
-        float left = Left + (0.5f * (room + (Space * (columns - 1)) - block));
+        float left = margin + (0.5f * Math.Max(0, Width - margin - Right - bars - block));
         float bottom = Top + (rows * (heading + height)) + (Space * (rows - 1));
         var lines = PlaneLegend.Lines(style.Legend, Width - (2 * Right));
         float total = MathF.Ceiling(bottom + Below + (lines.Count * PlaneLegend.Line) + 10);
@@ -71,10 +81,12 @@ internal static class PlanePictures
         }
 
         Lettering.WriteFitting(canvas, panels[0].XLabel, left + (0.5f * block), bottom + 40, Lettering.Label, Width - (2 * Right));
-        Lettering.WriteFitting(canvas, panels[0].YLabel, left - 54, 0.5f * (Top + heading + bottom), Lettering.Label, Math.Max(bottom - Top, 120), turned: true);
+        Lettering.WriteFitting(canvas, panels[0].YLabel, left - margin + 20, 0.5f * (Top + heading + bottom), Lettering.Label, Math.Max(bottom - Top, 120), turned: true);
+        float bar = left + block + Space;
         for (int i = 0; i < style.Bars.Count; i++)
         {
-            PlaneLegend.DrawBar(canvas, style.Bars[i], left + block + Space + (i * PlaneLegend.Bar), Top + heading, bottom);
+            PlaneLegend.DrawBar(canvas, style.Bars[i], bar, Top + heading, bottom);
+            bar += PlaneLegend.Room(style.Bars[i], bottom - Top - heading);
         }
 
         for (int i = 0; i < lines.Count; i++)

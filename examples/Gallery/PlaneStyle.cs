@@ -1,3 +1,4 @@
+using System.Globalization;
 using SkiaSharp;
 using ValueFlow.Studies;
 
@@ -7,6 +8,7 @@ namespace ValueFlow.Gallery;
 internal sealed class PlaneStyle
 {
     private readonly Dictionary<string, SKColor> inks = [];
+    private readonly Dictionary<string, int> counts = [];
     private readonly Dictionary<string, double> longest = [];
     private readonly Dictionary<string, Colouring> densities = [];
     private readonly Dictionary<string, Colouring> times = [];
@@ -42,6 +44,11 @@ internal sealed class PlaneStyle
             style.longest[group.Key] = PlaneLayers.Longest(group);
         }
 
+        foreach (var group in layers.GroupBy(layer => layer.Name))
+        {
+            style.counts[group.Key] = group.Max(layer => layer is PointLayer points ? points.X.Length : layer is PathLayer path ? path.X.Length : 0);
+        }
+
         style.Choose([.. layers.Where(layer => layer is not DensityLayer)]);
         return style;
     }
@@ -66,7 +73,7 @@ internal sealed class PlaneStyle
             inks[group.Key] = Colouring.Ink(asked);
             if (group.Key.Length > 0)
             {
-                string text = longest.TryGetValue(group.Key, out double length) ? $"{group.Key} (longest {length:G3})" : group.Key;
+                string text = longest.TryGetValue(group.Key, out double length) ? $"{group.Key} (longest {length.ToString("G3", CultureInfo.InvariantCulture)})" : group.Key;
                 Legend.Add(new(first, text, inks[group.Key], timing));
             }
         }
@@ -81,13 +88,13 @@ internal sealed class PlaneStyle
                 DensityPicture.Draw(canvas, view, density, densities[density.Name], resolution);
                 break;
             case PathLayer path:
-                PlaneLayers.Draw(canvas, view, path, inks[path.Name], path.Times.Length > 0 ? times[path.TimeLabel] : null);
+                PlaneLayers.Draw(canvas, view, path, inks[path.Name], path.Times.Length > 0 ? times[path.TimeLabel] : null, counts[path.Name]);
                 break;
             case ArrowLayer arrows:
                 PlaneLayers.Draw(canvas, view, arrows, inks[arrows.Name], longest[arrows.Name]);
                 break;
             case PointLayer points:
-                PlaneLayers.Draw(canvas, view, points, inks[points.Name]);
+                PlaneLayers.Draw(canvas, view, points, inks[points.Name], counts[points.Name]);
                 break;
             default:
                 throw new ArgumentException($"a layer must be points, paths, arrows or a density but is {layer.GetType().Name}", nameof(layer));

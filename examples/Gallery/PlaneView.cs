@@ -1,3 +1,4 @@
+using System.Globalization;
 using SkiaSharp;
 using ValueFlow.Studies;
 
@@ -23,25 +24,52 @@ internal sealed record PlaneView(PlaneLimits Limits, SKRect Frame)
         return new(limits.XLow - x, limits.XHigh + x, limits.YLow - y, limits.YHigh + y);
     }
 
-    /// <summary>Frame, grid and ticks; numbers only where they are asked for.</summary>
+    /// <summary>The distance of ticks: one for both axes, at most about nine on the longer, and the numbers do not touch.</summary>
+    public double Step
+    {
+        get
+        {
+            float distance = Math.Max(24, Math.Max(Frame.Width, Frame.Height) / 9.5f);
+            for (double step = Round(distance / Scale); ; step = Round(1.01 * step))
+            {
+                if (Within(Limits.XLow, Limits.XHigh, step).All(tick => Lettering.Width(Number(tick, step), Lettering.Tick) + 9 <= step * Scale) || step > 10 * (Limits.XHigh - Limits.XLow))
+                {
+                    return step;
+                }
+            }
+        }
+    }
+
+    /// <summary>The width of the widest number at the left, in pixels.</summary>
+    public float NumbersWidth
+    {
+        get
+        {
+            double step = Step;
+            return Within(Limits.YLow, Limits.YHigh, step).Select(tick => Lettering.Width(Number(tick, step), Lettering.Tick)).DefaultIfEmpty(0).Max();
+        }
+    }
+
+    /// <summary>Frame and ticks; numbers only where they are asked for.</summary>
     public void DrawAxes(SKCanvas canvas, bool numbersBelow, bool numbersLeft)
     {
         using SKPaint line = new() { Color = new SKColor(0x44, 0x44, 0x44), IsStroke = true, StrokeWidth = 1, IsAntialias = true };
-        foreach (double tick in Ticks(Limits.XLow, Limits.XHigh, Frame.Width, 46))
+        double step = Step;
+        foreach (double tick in Within(Limits.XLow, Limits.XHigh, step))
         {
             canvas.DrawLine(X(tick), Frame.Bottom, X(tick), Frame.Bottom + 4, line);
             if (numbersBelow)
             {
-                Lettering.Write(canvas, Number(tick), X(tick), Frame.Bottom + 15, Lettering.Tick);
+                Lettering.Write(canvas, Number(tick, step), X(tick), Frame.Bottom + 15, Lettering.Tick);
             }
         }
 
-        foreach (double tick in Ticks(Limits.YLow, Limits.YHigh, Frame.Height, 34))
+        foreach (double tick in Within(Limits.YLow, Limits.YHigh, step))
         {
             canvas.DrawLine(Frame.Left - 4, Y(tick), Frame.Left, Y(tick), line);
             if (numbersLeft)
             {
-                Lettering.Write(canvas, Number(tick), Frame.Left - 8, Y(tick), Lettering.Tick, SKTextAlign.Right);
+                Lettering.Write(canvas, Number(tick, step), Frame.Left - 8, Y(tick), Lettering.Tick, SKTextAlign.Right);
             }
         }
 
@@ -52,28 +80,41 @@ internal sealed record PlaneView(PlaneLimits Limits, SKRect Frame)
     public void DrawGrid(SKCanvas canvas)
     {
         using SKPaint line = new() { Color = new SKColor(0xEC, 0xEC, 0xEC), IsStroke = true, StrokeWidth = 1, IsAntialias = true };
-        foreach (double tick in Ticks(Limits.XLow, Limits.XHigh, Frame.Width, 46))
+        double step = Step;
+        foreach (double tick in Within(Limits.XLow, Limits.XHigh, step))
         {
             canvas.DrawLine(X(tick), Frame.Top, X(tick), Frame.Bottom, line);
         }
 
-        foreach (double tick in Ticks(Limits.YLow, Limits.YHigh, Frame.Height, 34))
+        foreach (double tick in Within(Limits.YLow, Limits.YHigh, step))
         {
             canvas.DrawLine(Frame.Left, Y(tick), Frame.Right, Y(tick), line);
         }
     }
 
-    /// <summary>Round numbers (1, 2 or 5 times a power of ten apart), as many as fit at a distance of pixels.</summary>
-    public static double[] Ticks(double low, double high, float length, float distance)
+    /// <summary>The least of 1, 2 and 5 times a power of ten that is no less.</summary>
+    public static double Round(double least)
     {
-        double least = (high - low) * distance / length;
         double power = Math.Pow(10, Math.Floor(Math.Log10(least)));
-        double step = power * new[] { 1.0, 2, 5, 10 }.First(digit => digit * power >= least * (1 - 1e-9));
-        double first = Math.Ceiling((low - (1e-9 * step)) / step);
-        double last = Math.Floor((high + (1e-9 * step)) / step);
-        return [.. Enumerable.Range(0, (int)(last - first) + 1).Select(i => (first + i) * step)];
+        return power * new[] { 1.0, 2, 5, 10 }.First(digit => digit * power >= least * (1 - 1e-9));
     }
 
-    /// <summary>A number at a tick, without the digits that rounding left.</summary>
-    public static string Number(double value) => value == 0 ? "0" : Math.Round(value, 12).ToString("G5").Replace('-', '−');
+    /// <summary>The multiples of a step from low to high.</summary>
+    public static double[] Within(double low, double high, double step)
+    {
+        double first = Math.Ceiling((low - (1e-9 * step)) / step);
+        double last = Math.Floor((high + (1e-9 * step)) / step);
+        return [.. Enumerable.Range(0, Math.Max(0, (int)(last - first) + 1)).Select(i => (first + i) * step)];
+    }
+
+    /// <summary>A multiple of a step, with as many decimals as the step has.</summary>
+    public static string Number(double value, double step)
+    {
+        int decimals = Math.Max(0, -(int)Math.Floor(Math.Log10(step) + 1e-9));
+        string text =
+            decimals > 5 || Math.Abs(value) >= 1e7
+                ? (Math.Abs(value) < 0.5 * step ? 0 : value).ToString("0.#####e0", CultureInfo.InvariantCulture)
+                : Math.Round(value, decimals).ToString($"F{decimals}", CultureInfo.InvariantCulture);
+        return text == "-0" ? "0" : text.Replace('-', '\u2212');
+    }
 }

@@ -16,18 +16,21 @@ module internal Limits =
             YHigh = limits.YHigh + m
         }
 
-    /// Around all layers; only a density reaches up to the frame.
+    /// Around all layers, with a margin; only a density reaches up to the frame.
     let ofLayers (layers: PlaneLayer[]) =
         let hull = Array.reduce (fun (a: PlaneLimits) b -> PlaneLimits.Around(a, b))
         let densities, others = layers |> Array.partition (fun layer -> layer :? DensityLayer)
+        let all = layers |> Array.map _.Extent |> hull
 
-        [|
-            if others.Length > 0 then
-                others |> Array.map _.Extent |> hull |> margin
-            for density in densities do
-                density.Extent
-        |]
-        |> hull
+        if densities.Length = 0 then
+            margin all
+        else
+            let density = densities |> Array.map _.Extent |> hull
+
+            if all = density then
+                density
+            else
+                PlaneLimits.Around(density, others |> Array.map _.Extent |> hull |> margin)
 
 /// Layers in a plane, the later upon the earlier, with one scale for both axes. Refused with an ArgumentException: no layers.
 [<Sealed>]

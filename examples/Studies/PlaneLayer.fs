@@ -189,7 +189,7 @@ type ArrowLayer
     override _.Extent = extent
 
 /// A function on a grid: values[i, j] belongs to the j-th of the columns from left to right and the i-th of the rows from bottom to top;
-/// the outermost lie on the extent. Filled contours with that many levels (2 to 64), or a smooth heat map for 0. The name is the colour
+/// the outermost lie on the extent. Filled contours with about that many levels (2 to 64; they lie at round numbers), or a smooth heat map for 0. The name is the colour
 /// bar's label, with its unit. Values of both signs are coloured around zero. Refused with an ArgumentException: fewer than 2 x 2 values,
 /// numbers that are not finite.
 [<Sealed>]
@@ -213,6 +213,6 @@ type DensityLayer(name: string, extent: PlaneLimits, values: float[,], [<Optiona
 
     /// The values, rows from bottom to top.
     member _.Values = values
-    /// How many colours; 0 for a smooth heat map.
+    /// About how many colours; 0 for a smooth heat map.
     member _.Levels = levels
     override _.Extent = extent
