@@ -51,57 +51,6 @@ type Finding =
     /// True if the verdict is the one that the claim expects.
     member this.AsExpected = this.Reproduced = this.Claim.ExpectReproduced
 
-/// A named curve, with an optional band.
-type Series =
-    {
-        /// The name in the legend.
-        Name: string
-        /// Where it is measured.
-        X: float[]
-        /// What is measured.
-        Y: float[]
-        /// The band's lower edge; empty for none.
-        Low: float[]
-        /// The band's upper edge; empty for none.
-        High: float[]
-    }
-
-/// A picture as data: the gallery draws all of them alike.
-[<AbstractClass>]
-type Figure(title: string) =
-    /// What it shows.
-    member _.Title = title
-
-/// Curves over an axis.
-[<Sealed>]
-type LineFigure(title: string, xLabel: string, yLabel: string, series: Series[], logarithmic: bool) =
-    inherit Figure(title)
-    /// The horizontal axis, with its unit.
-    member _.XLabel = xLabel
-    /// The vertical axis, with its unit.
-    member _.YLabel = yLabel
-    /// The curves.
-    member _.Series = series
-    /// True for a logarithmic vertical axis.
-    member _.Logarithmic = logarithmic
-
-/// Values on a grid, with arrows and marks.
-[<Sealed>]
-type MapFigure(title: string, unit': string, rows: int, columns: int, values: float[], arrows: struct (int * int)[], marks: char[]) =
-    inherit Figure(title)
-    /// What the colours measure, with its unit.
-    member _.Unit = unit'
-    /// Rows, the first at the top.
-    member _.Rows = rows
-    /// Columns.
-    member _.Columns = columns
-    /// For each cell its value; not a number for a cell without one.
-    member _.Values = values
-    /// For each cell an arrow (right, down), or (0, 0) for none.
-    member _.Arrows = arrows
-    /// For each cell its mark.
-    member _.Marks = marks
-
 /// What a study brings back.
 type StudyResult =
     {
