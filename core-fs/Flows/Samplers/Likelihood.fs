@@ -155,7 +155,7 @@ module Likelihood =
 
         // log p_s(x_s) = log p_base - (l_s - l_base).
         let at (state: torch.Tensor) : torch.Tensor =
-            let found = density.add ((ledger source).sub(ledger state))
+            let found = (density.sub (ledger state)) |> Elementwise.addTimes 1.0 (ledger source)
 
             if Array.forall id isReached then
                 found
