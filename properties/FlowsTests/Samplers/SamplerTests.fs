@@ -153,6 +153,46 @@ let ``the noise of a run is a function of its seed, and a path refines it`` () =
         Assert.True(distance (along scheme 320) fine < 0.1, scheme.Name)
 
 [<Fact>]
+let ``no field is asked beyond the interval, whatever the scheme, the direction and the number of steps`` () =
+    // Of 1,000 numbers of steps n, every one where the sum of the last step's start and its length, rounded, is not 1.
+    let sum n = float (n - 1) * (1.0 / float n) + 1.0 / float n
+    let counts = [ 2..1000 ] |> List.filter (fun n -> sum n <> 1.0) |> List.truncate 3
+    use scope = torch.NewDisposeScope()
+
+    let strict =
+        Field.create "inside" (fun t x ->
+            let time = Array.head (values t)
+
+            if not (time >= 0.0 && time <= 1.0) then
+                invalidArg "t" $"{time}"
+
+            x.neg ())
+
+    let x = torch.ones ([| 2L; 3L; 2L |], dtype = torch.float64)
+
+    for interval in [ TimeInterval.whole; TimeInterval.back ] do
+        for scheme in SdeScheme.all do
+            // Reversible Heun starts from a pair of states, Roessler needs four levels: all take additive noise and a batch of any shape.
+            for n in 10 :: counts do
+                let level = Schedule.create (fun t -> if t >= 0.0 && t <= 1.0 then 0.1 * t else nan) (fun _ -> 0.1)
+                let samples = Sampler.sde (SdeOptions.create scheme n) interval level 3 strict (ScoreModel.Score strict) x
+                Assert.Equal(Reason.ReachedEnd, samples.Reason)
+                Assert.Equal<int64[]>(x.shape, samples.Final.shape)
+
+[<Fact>]
+let ``single precision stays single, and its samples are those of double precision`` () =
+    use scope = torch.NewDisposeScope()
+    let system, x = example ()
+    let score = ScoreModel.Score system.Score
+    let sde x = (Sampler.sde (euler 20) TimeInterval.whole (NoiseLevel.parabola 0.3) 5 system.Velocity score x).Final
+    let few x = (Sampler.fewStep Scheme.heun 8 TimeInterval.back system.Velocity x).Final
+
+    for run in [ sde; few ] do
+        let single = run (x.``to`` torch.float32)
+        Assert.Equal(torch.float32, single.dtype)
+        Assert.True(distance (single.``to`` torch.float64) (run x) < 1e-4)
+
+[<Fact>]
 let ``progress, cancellation and blow-up come through, in the time of the flow`` () =
     use scope = torch.NewDisposeScope()
     let system, x = example ()
