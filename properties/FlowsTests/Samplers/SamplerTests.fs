@@ -57,6 +57,8 @@ let ``few steps are a solve with constant steps, and a loop by hand`` () =
         let few = Sampler.fewStep scheme n TimeInterval.whole system.Velocity x
         Assert.Equal(n, few.Steps)
         Assert.Equal(0, few.Rejections)
+        // Where gradients could be recorded, a solve asks the field once more whether they are.
+        use _plain = torch.no_grad ()
         let solution = Ode.solve (OdeOptions.fixedStep scheme (1.0 / float n)) system.Velocity x 0.0 1.0
         Assert.Equal(solution.Evaluations, few.VelocityEvaluations)
         Assert.Equal<float[]>(values solution.Final, values few.Final)
