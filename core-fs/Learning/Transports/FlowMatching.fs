@@ -63,7 +63,10 @@ module FlowMatching =
 
     /// Pairs whose start is made from their end.
     let coupled (name: string) (make: Generator -> torch.Tensor -> CoupledBatch) (target: RowSource) : PairSource =
-        { Name = $"{target.Name}, {name}"; Draw = fun generator count -> make generator (target.Draw generator count) }
+        {
+            Name = $"{target.Name}, {name}"
+            Draw = fun generator count -> make generator (target.Draw generator count)
+        }
 
     let private require (options: FlowMatchingOptions) =
         let struct (first, last) = options.Times

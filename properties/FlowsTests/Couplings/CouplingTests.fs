@@ -8,6 +8,7 @@ open FsCheck.FSharp
 open TorchSharp
 open ValueFlow.Core.Flows
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Tests.Flows.Judge
 
 let private tensor (sample: Sample) : torch.Tensor =
@@ -19,7 +20,7 @@ let private tensor (sample: Sample) : torch.Tensor =
 
 let private noisy (generator: Generator) (x1: torch.Tensor) : torch.Tensor =
     use random = Sampling.torchGenerator generator
-    x1.add (torch.randn (x1.shape, dtype = x1.dtype, generator = random))
+    x1.Plus(torch.randn (x1.shape, dtype = x1.dtype, generator = random))
 
 let private permutations: Coupling<int> list =
     [
@@ -76,7 +77,7 @@ let ``the exact coupling costs no more than the independent one, and the conditi
             let mutable sum = 0.0
 
             couple coupling seed pairs (fun _ _ found ->
-                sum <- (found.X0.sub(found.X1).square().sum()).ToDouble()
+                sum <- (found.X0.sub(found.X1).Squared().sum()).ToDouble()
                 true |> Prop.ofTestable)
             |> ignore
 
@@ -108,7 +109,7 @@ let ``with a large weight, and within classes, only equal labels are paired`` ()
             let mutable sum = 0.0
 
             couple coupling seed pairs (fun _ _ found ->
-                sum <- (found.X0.sub(found.X1).square().sum()).ToDouble()
+                sum <- (found.X0.sub(found.X1).Squared().sum()).ToDouble()
                 Prop.ofTestable true)
             |> ignore
 
