@@ -45,9 +45,9 @@ let private keepsMarginals coupling (pairs: Pairs, seed: int) =
         let n = pairs.Get.Length
         let whole = Array.sort found.Pairing.Source = Array.init n id && Array.sort found.Pairing.Target = Array.init n id
         let travelled = Array.forall2 (fun label j -> label = j % 3) found.Labels found.Pairing.Target
-        let rows = found.X1.equal(x1.index_select (0L, torch.tensor (Array.map int64 found.Pairing.Target))).all().ToBoolean()
+        let rows = found.Finish.equal(x1.index_select (0L, torch.tensor (Array.map int64 found.Pairing.Target))).all().ToBoolean()
 
-        (whole && travelled && rows && not found.X1.requires_grad)
+        (whole && travelled && rows && not found.Finish.requires_grad)
         |> Prop.label $"{coupling.Name} %A{found.Pairing.Target} %A{found.Labels}")
 
 [<Fact>]
@@ -77,7 +77,7 @@ let ``the exact coupling costs no more than the independent one, and the conditi
             let mutable sum = 0.0
 
             couple coupling seed pairs (fun _ _ found ->
-                sum <- (found.X0.sub(found.X1).Squared().sum()).ToDouble()
+                sum <- (found.Start.sub(found.Finish).Squared().sum()).ToDouble()
                 true |> Prop.ofTestable)
             |> ignore
 
@@ -109,7 +109,7 @@ let ``with a large weight, and within classes, only equal labels are paired`` ()
             let mutable sum = 0.0
 
             couple coupling seed pairs (fun _ _ found ->
-                sum <- (found.X0.sub(found.X1).Squared().sum()).ToDouble()
+                sum <- (found.Start.sub(found.Finish).Squared().sum()).ToDouble()
                 Prop.ofTestable true)
             |> ignore
 
@@ -156,9 +156,9 @@ let ``gradients stay out, and nothing leaks`` () =
             let born =
                 Lifetime.born (fun () ->
                     let found = Coupling.apply coupling (Generator 1) x0 x1 [| 0; 1; 0; 1; 0; 1; 0; 1 |]
-                    Assert.False(found.X0.requires_grad || found.X1.requires_grad)
-                    found.X0.Dispose()
-                    found.X1.Dispose())
+                    Assert.False(found.Start.requires_grad || found.Finish.requires_grad)
+                    found.Start.Dispose()
+                    found.Finish.Dispose())
 
             Assert.Equal(0L, born))
 
