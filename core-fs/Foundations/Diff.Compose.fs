@@ -20,7 +20,7 @@ module Compose =
     let sqrt (x: torch.Tensor) : torch.Tensor = x.sqrt ()
 
     /// x^2, entry by entry.
-    let square (x: torch.Tensor) : torch.Tensor = x.square ()
+    let square (x: torch.Tensor) : torch.Tensor = x.Squared()
 
     /// |x|, entry by entry.
     let abs (x: torch.Tensor) : torch.Tensor = x.abs ()
@@ -38,7 +38,7 @@ module Compose =
     let sigmoid (x: torch.Tensor) : torch.Tensor = x.sigmoid ()
 
     /// log(1 + e^x), entry by entry.
-    let softplus (x: torch.Tensor) : torch.Tensor = torch.nn.functional.softplus x
+    let softplus (x: torch.Tensor) : torch.Tensor = ((x.neg ()).log_sigmoid()).neg()
 
     /// a x.
     let times (a: float) (x: torch.Tensor) : torch.Tensor = Elementwise.times a x

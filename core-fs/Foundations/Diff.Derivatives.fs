@@ -160,16 +160,25 @@ module internal Derivatives =
         Tape.requireValue [ tape.Point.shape[0] ] tape
         [ tape.Value; Tape.pull tape.Attached tape.Value (one tape.Value) tape.Point ]
 
+    // The traces (B) of the row Jacobians of a batch map that was recorded.
+    let private batchTrace (tape: Tape) (map: torch.Tensor) : torch.Tensor =
+        let along = torch.eye (tape.Point.shape[1], dtype = tape.Point.dtype, device = tape.Point.device)
+
+        let term (j: int64) : torch.Tensor = (Tape.pull tape.Attached map ((entry j along).expand_as map) tape.Point).select(1L, j)
+
+        total (Seq.init (int tape.Point.shape[1]) (int64 >> term))
+
     /// f, row divergences of a batch map (B, d) -> (B, d): d reverse passes, each for one coordinate of all rows.
     let batchDivergence (tape: Tape) : torch.Tensor list =
         requireBatch tape
         Tape.requireValue (List.ofArray tape.Point.shape) tape
-        let along = torch.eye (tape.Point.shape[1], dtype = tape.Point.dtype, device = tape.Point.device)
+        [ tape.Value; batchTrace tape tape.Value ]
 
-        let term (j: int64) : torch.Tensor =
-            (Tape.pull tape.Attached tape.Value ((entry j along).expand_as tape.Value) tape.Point).select(1L, j)
-
-        [ tape.Value; total (Seq.init (int tape.Point.shape[1]) (int64 >> term)) ]
+    /// f, row Laplacians of a batch function (B, d) -> (B): d reverse passes over the gradients, each for one coordinate of all rows.
+    let batchLaplacian (tape: Tape) : torch.Tensor list =
+        requireBatch tape
+        Tape.requireValue [ tape.Point.shape[0] ] tape
+        [ tape.Value; batchTrace tape (Tape.pull true tape.Value (one tape.Value) tape.Point) ]
 
     /// f, row divergences, estimated.
     let batchProbed (probes: torch.Tensor) (tape: Tape) : torch.Tensor list =

@@ -32,6 +32,20 @@ def pull(value: Tensor, point: Tensor, weights: Tensor, again: bool):
         return torch.zeros_like(point)
     else:
         return found
+
+def pulls(values: List[Tensor], points: List[Tensor], weights: List[Tensor]):
+    seeds: List[Optional[Tensor]] = []
+    for weight in weights:
+        seeds.append(weight)
+    answers: List[Tensor] = []
+    found = torch.autograd.grad(values, points, seeds, False, False, True)
+    for i in range(len(points)):
+        answer = found[i]
+        if answer is None:
+            answers.append(torch.zeros_like(points[i]))
+        else:
+            answers.append(answer)
+    return answers
 """
 
     let private script =
@@ -48,15 +62,27 @@ def pull(value: Tensor, point: Tensor, weights: Tensor, again: bool):
         |> Option.map (fun line -> line.Substring("RuntimeError:".Length).Trim())
         |> Option.defaultValue error.Message
 
+    let private guarded (work: unit -> 'result) : 'result =
+        try
+            work ()
+        with :? ExternalException as error ->
+            raise (InvalidOperationException($"f cannot be differentiated here: {reason error}", error))
+
     /// (dy/dx)^T v by one reverse pass; zeros if y does not depend on the point. With <c>again</c> the result can be differentiated again.
     let pull (again: bool) (value: torch.Tensor) (weights: torch.Tensor) (point: torch.Tensor) : torch.Tensor =
         if not value.requires_grad then
             torch.zeros_like point
         else
-            try
-                script.Value.invoke<torch.Tensor>("pull", value, point, weights, again)
-            with :? ExternalException as error ->
-                raise (InvalidOperationException($"f cannot be differentiated here: {reason error}", error))
+            guarded (fun () -> script.Value.invoke<torch.Tensor>("pull", value, point, weights, again))
+
+    /// sum_i (dy_i/dx)^T v_i for each point x, by one reverse pass, which uses the graph up; zeros for a point on which no value depends.
+    let pulls (values: torch.Tensor[]) (weights: torch.Tensor[]) (points: torch.Tensor[]) : torch.Tensor[] =
+        let values, weights = Array.zip values weights |> Array.filter (fun (value, _) -> value.requires_grad) |> Array.unzip
+
+        if values.Length = 0 || points.Length = 0 then
+            points |> Array.map torch.zeros_like
+        else
+            guarded (fun () -> script.Value.invoke<torch.Tensor[]>("pulls", box values, box points, box weights))
 
     /// The transposed map w -> (dy/dx)^T w, recorded: its own reverse pass is J v.
     let transpose (value: torch.Tensor) (point: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
@@ -82,8 +108,7 @@ def pull(value: Tensor, point: Tensor, weights: Tensor, again: bool):
     /// Throws an ArgumentException unless the tensor has the shape and type of another one.
     let requireLike (name: string) (model: torch.Tensor) (tensor: torch.Tensor) : unit =
         requireReal name tensor
-        Shape.require name (List.ofArray model.shape) tensor
-        Shape.requireType name model.dtype tensor
+        Shape.requireLike name model tensor
 
     /// Throws an ArgumentException that names f unless its value is one number (0-dimensional).
     let requireScalar (tape: Tape) : unit =

@@ -54,6 +54,34 @@ module Diff =
 
         struct (Lifetime.keep (fun () -> Tape.fresh tape.Attached tape.Value), pullback)
 
+    /// Throws an ArgumentException unless every parameter is a leaf that requires gradients.
+    let requireParameters (parameters: torch.Tensor[]) : unit =
+        parameters
+        |> Array.iteri (fun i parameter ->
+            if not (parameter.requires_grad && parameter.is_leaf) then
+                invalidArg (nameof parameters) $"parameter {i} must be a leaf that requires gradients")
+
+    /// ys = f xs; sum_i (dy_i/dx)^T v_i for each x; and the same for each parameter, a leaf that f holds. One reverse pass; f of several tensors to several, v_i of the shape of y_i.
+    /// For who runs backwards through many steps: the answers carry no graph, whatever records around.
+    let pullback
+        (f: torch.Tensor[] -> torch.Tensor[])
+        (parameters: torch.Tensor[])
+        (xs: torch.Tensor[])
+        (vs: torch.Tensor[])
+        : struct (torch.Tensor[] * torch.Tensor[] * torch.Tensor[]) =
+        requireParameters parameters
+        xs |> Array.iter (Tape.requireReal (nameof xs))
+        use scope = torch.NewDisposeScope()
+        use _recording = torch.enable_grad ()
+        let points = xs |> Array.map (fun x -> (x.detach ()).requires_grad_ true)
+        let values = f points
+        Shape.requireLength (nameof vs) values.Length vs.Length
+        Array.iter2 (Tape.requireLike (nameof vs)) values vs
+        let found = Tape.pulls values vs (Array.append points parameters)
+        let free (tensor: torch.Tensor) : torch.Tensor = scope.MoveToOuter(tensor.detach ())
+        let onPoints, onParameters = found |> Array.map free |> Array.splitAt xs.Length
+        struct (Array.map free values, onPoints, onParameters)
+
     // ---- Along one number: x is 0-dimensional, f of any shape ------------------------------------------------
 
     /// f'(x), of the shape of f x.
@@ -123,7 +151,6 @@ module Diff =
         | [ gradient; matrix ] -> struct (gradient, matrix)
         | _ -> invalidOp "two answers are expected"
 
-
     /// f x, grad f, H.
     let fgradhessian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
         Answer.three (Answer.all [] Derivatives.hessian f x)
@@ -133,7 +160,6 @@ module Diff =
         match Answer.all [ v ] (Derivatives.hessianAlong v >> List.tail) f x with
         | [ gradient; product ] -> struct (gradient, product)
         | _ -> invalidOp "two answers are expected"
-
 
     /// f x, grad f, H v.
     let fgradhessianv
@@ -192,7 +218,6 @@ module Diff =
         | [ curl; divergence ] -> struct (curl, divergence)
         | _ -> invalidOp "two answers are expected"
 
-
     /// f x, curl f, div f.
     let fcurldivergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
         Answer.three (Answer.all [] Derivatives.curlDivergence f x)
@@ -228,6 +253,13 @@ module Diff =
         /// f x, the divergences.
         let fdivergence (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
             Answer.valueAnd [] 1 Derivatives.batchDivergence f x
+
+        /// The Laplacians (B) of f: (B, d) -> (B), exact: d reverse passes over the gradients.
+        let laplacian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor = Answer.only [] 1 Derivatives.batchLaplacian f x
+
+        /// f x, the Laplacians.
+        let flaplacian (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
+            Answer.valueAnd [] 1 Derivatives.batchLaplacian f x
 
         /// Estimates (B) of the divergences: the mean of v . J v over probes of the shape (count, B, d), one reverse pass a probe.
         let hutchinson (probes: torch.Tensor) (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) : torch.Tensor =

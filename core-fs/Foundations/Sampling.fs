@@ -35,6 +35,18 @@ module Sampling =
         let radius = sqrt (-2.0 * log (1.0 - generator.Uniform()))
         radius * cos (2.0 * System.Math.PI * generator.Uniform())
 
+    /// A tensor of independent standard normal numbers, made from one draw of the generator by <c>KeyedNoise</c>: the same on every machine. It carries no graph.
+    let normals
+        (generator: Generator)
+        (dtype: TorchSharp.torch.ScalarType)
+        (device: TorchSharp.torch.Device)
+        (shape: int64[])
+        : TorchSharp.torch.Tensor =
+        let numbers: float[] = Array.zeroCreate (int (Array.fold (*) 1L shape))
+        KeyedNoise.normals (KeyedNoise.key (generator.Below System.Int32.MaxValue)) numbers
+
+        Lifetime.keepDetached (fun () -> (TorchSharp.torch.tensor (numbers, dtype = dtype, device = device)).reshape shape)
+
     /// An index with probability proportional to its weight. Weights are not negative and have a positive sum.
     let index (generator: Generator) (weights: System.ReadOnlySpan<float>) : int =
         let mutable total = 0.0

@@ -26,6 +26,11 @@ module Shape =
         if tensor.dtype <> expected then
             invalidArg name $"type must be {expected} but is {tensor.dtype}"
 
+    /// Throws an ArgumentException that names <c>name</c> unless the tensor has the shape and type of another one.
+    let requireLike (name: string) (model: torch.Tensor) (tensor: torch.Tensor) : unit =
+        require name (List.ofArray model.shape) tensor
+        requireType name model.dtype tensor
+
     /// Throws an ArgumentException that names <c>name</c> and both lengths unless they agree.
     let requireLength (name: string) (expected: int) (found: int) : unit =
         if found <> expected then

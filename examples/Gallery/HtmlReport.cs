@@ -1,7 +1,7 @@
 using System.Net;
 using System.Text;
 using Microsoft.Data.Analysis;
-using ValueFlow.Core.Values;
+using ValueFlow.Core.Foundations;
 
 namespace ValueFlow.Gallery;
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
+using ValueFlow.Core.Foundations;
 using ValueFlow.Core.Values;
 using ValueFlow.Studies;
 

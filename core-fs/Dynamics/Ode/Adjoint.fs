@@ -1,6 +1,7 @@
 namespace ValueFlow.Core.Dynamics
 
 open TorchSharp
+open ValueFlow.Core.Foundations
 
 /// The adjoint equation of dx/dt = f(t, x): da/dt = -a^T df/dx and dg/dt = -a^T df/dtheta, solved backwards together with x.
 /// Pontryagin 1962; Chen, Rubanova, Bettencourt and Duvenaud 2018.
@@ -26,9 +27,12 @@ module internal Adjoint =
         Field.create $"adjoint of {inner.Name}" (fun t row ->
             use scope = torch.NewDisposeScope()
             let parts = split templates row
-            let values, gradients = Pull.back (fun x -> [| inner.Apply t x[0] |]) [| parts[0] |] parameters [| parts[1] |]
-            let slopes = Array.append [| values[0] |] (gradients |> Array.map (fun g -> g.neg ()))
-            scope.MoveToOuter(join slopes))
+
+            let struct (value, onState, onParameters) =
+                Diff.pullback (fun x -> [| inner.Apply t x[0] |]) parameters [| parts[0] |] [| parts[1] |]
+
+            let slopes = Array.append onState onParameters |> Array.map (fun g -> g.neg ())
+            scope.MoveToOuter(join (Array.append value slopes)))
 
     /// From the end of an interval to its start: x, a and g there, and the evaluations (of the field with its vector-Jacobian product).
     let sweep

@@ -73,11 +73,11 @@ module Ode =
             { solution with Evaluations = evaluations }
 
     let private requireCotangent (solution: OdeSolution) (cotangent: OdeCotangent) : unit =
-        Pull.requireLike "lossGradient" solution.Final cotangent.Final
+        Shape.requireLike "lossGradient" solution.Final cotangent.Final
 
         if cotangent.Saved.Length > 0 then
             Shape.requireLength "lossGradient" solution.Saved.Length cotangent.Saved.Length
-            Array.iter2 (Pull.requireLike "lossGradient") solution.Saved cotangent.Saved
+            Array.iter2 (Shape.requireLike "lossGradient") solution.Saved cotangent.Saved
 
     // What the states saved at the end of a step (or at the start of all) add to the cotangent.
     let private add (cotangent: OdeCotangent) (saved: int[]) (a: torch.Tensor) : torch.Tensor =
@@ -121,15 +121,15 @@ module Ode =
                 let grid = solution.Grid[n]
                 let old = a
 
-                let _, gradients =
-                    Pull.back
+                let struct (_, onState, onParameters) =
+                    Diff.pullback
                         (fun x -> [| Replay.step options.Scheme field grid x[0] |])
-                        [| states[n - first] |]
                         parameters
+                        [| states[n - first] |]
                         [| add cotangent grid.Saved a |]
 
-                sums |> Array.iteri (fun i sum -> sum.Accumulate gradients[i + 1])
-                a <- segment.MoveToOuter(inner.MoveToOuter gradients[0])
+                Array.iter2 (fun (sum: torch.Tensor) gradient -> sum.Accumulate gradient) sums onParameters
+                a <- segment.MoveToOuter(inner.MoveToOuter onState[0])
                 old.Dispose()
 
             final <- min final first
@@ -192,7 +192,7 @@ module Ode =
         (lossGradient: OdeSolution -> OdeCotangent)
         : OdeGradient =
         OdeOptions.require options x0 t0 t1
-        Pull.requireLeaves parameters
+        Diff.requireParameters parameters
         use _quiet = torch.no_grad ()
         use scope = torch.NewDisposeScope()
         use checkpoints = new Checkpoints()

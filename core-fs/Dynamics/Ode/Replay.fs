@@ -47,11 +47,11 @@ module internal Replay =
                         if grid.Saved.Length = 1 then
                             next.alias ()
                         else
-                            let rows = int64 grid.Saved.Length
+                            let rows = grid.Saved.Length
 
                             let mine =
-                                (torch.arange(rows).eq(torch.tensor (int64 lane)))
-                                    .view(Array.init (int (x.dim ())) (fun d -> if d = 0 then rows else 1L))
+                                (torch.tensor (Array.init rows ((=) lane)))
+                                    .view(Array.init (int (x.dim ())) (fun d -> if d = 0 then int64 rows else 1L))
 
                             torch.where (mine, next, saved[target]))
 

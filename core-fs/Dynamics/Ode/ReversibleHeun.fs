@@ -104,13 +104,13 @@ module ReversibleHeun =
         (lossGradient: torch.Tensor -> torch.Tensor)
         : ReversibleState * torch.Tensor[] =
         requireGrid terms times
-        Pull.requireLeaves parameters
+        Diff.requireParameters parameters
         use _quiet = torch.no_grad ()
         use scope = torch.NewDisposeScope()
         let final = solve terms times (x0.detach ())
         let mutable state = { X = final.X.clone (); Companion = final.Companion.clone () }
         let mutable onX = lossGradient final.X
-        Pull.requireLike (nameof lossGradient) final.X onX
+        Shape.requireLike (nameof lossGradient) final.X onX
         let mutable onCompanion = torch.zeros_like onX
         let sums = parameters |> Array.map torch.zeros_like
 
@@ -118,20 +118,20 @@ module ReversibleHeun =
             use inner = torch.NewDisposeScope()
             let earlier = undo terms s t state
 
-            let _, gradients =
-                Pull.back
+            let struct (_, onState, onParameters) =
+                Diff.pullback
                     (fun inputs ->
                         let next = step terms s t { X = inputs[0]; Companion = inputs[1] }
                         [| next.X; next.Companion |])
-                    [| earlier.X; earlier.Companion |]
                     parameters
+                    [| earlier.X; earlier.Companion |]
                     [| onX; onCompanion |]
 
-            sums |> Array.iteri (fun i sum -> sum.Accumulate gradients[i + 2])
+            Array.iter2 (fun (sum: torch.Tensor) gradient -> sum.Accumulate gradient) sums onParameters
             let outdated = [ state.X; state.Companion ]
             state <- { X = inner.MoveToOuter earlier.X; Companion = inner.MoveToOuter earlier.Companion }
-            onX <- inner.MoveToOuter gradients[0]
-            onCompanion <- inner.MoveToOuter gradients[1]
+            onX <- inner.MoveToOuter onState[0]
+            onCompanion <- inner.MoveToOuter onState[1]
             outdated |> List.iter _.Dispose()
 
         let all = Array.append [| onX.Plus onCompanion |] sums

@@ -48,10 +48,7 @@ module StochasticEquation =
 
     /// dX = f(t, X) dt + sigma(t) dW.
     let additive (drift: Field) (sigma: float -> float) : StochasticEquation =
-        create
-            Noise.Additive
-            drift
-            (Field.atTime "sigma(t)" (fun t x -> torch.full ([| 1L |], Scalar.op_Implicit (sigma t), dtype = x.dtype)))
+        create Noise.Additive drift (Field.atTime "sigma(t)" (fun t x -> torch.tensor ([| sigma t |], dtype = x.dtype)))
 
     /// dX = f(t, X) dt + G(t, X) dW in the sense of Ito, with a matrix G of shape (batch, d, channels).
     let general (channels: int) (drift: Field) (diffusion: Field) : StochasticEquation =

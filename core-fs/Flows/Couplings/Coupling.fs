@@ -17,10 +17,10 @@ type Pairing =
 /// A paired batch. The tensors are new, hold no gradient, and belong to the caller.
 type CoupledPairs<'label> =
     {
-        /// The first member of each pair.
-        X0: torch.Tensor
-        /// The second member of each pair.
-        X1: torch.Tensor
+        /// x0: the first member of each pair.
+        Start: torch.Tensor
+        /// x1: the second member of each pair.
+        Finish: torch.Tensor
         /// The label of each pair: that of its second member. Empty where no labels were given.
         Labels: 'label[]
         /// Which rows were paired.
@@ -93,8 +93,8 @@ module Coupling =
             let pairing = coupling.Pair generator first x1 labels
 
             {
-                X0 = rows pairing.Source first
-                X1 = rows pairing.Target x1
+                Start = rows pairing.Source first
+                Finish = rows pairing.Target x1
                 Labels = if labels.Length = 0 then labels else pairing.Target |> Array.map (fun j -> labels[j])
                 Pairing = pairing
             }
@@ -140,7 +140,7 @@ module Coupling =
             Prepare = ValueNone
         }
 
-    /// x0 is made from x1: noise around it, a masked or coarser copy. Row k stays with row k; the first batch that is given is not used. The function gets x1
+    /// x0 is made from x1: noise around it, a masked or coarser copy (the starts that <c>DataCoupling</c> makes, say). Row k stays with row k; the first batch that is given is not used. The function gets x1
     /// and returns a new tensor of its shape and type. Albergo et al. 2024, "Stochastic interpolants with data-dependent couplings".
     let dataDependent<'label> (make: Generator -> torch.Tensor -> torch.Tensor) : Coupling<'label> =
         {

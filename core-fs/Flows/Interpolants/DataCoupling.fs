@@ -24,9 +24,7 @@ type CoupledBatch =
 [<RequireQualifiedAccess>]
 module DataCoupling =
 
-    let private noiseLike (generator: Generator) (x: torch.Tensor) : torch.Tensor =
-        use source = Sampling.torchGenerator generator
-        torch.randn (x.shape, dtype = x.dtype, device = x.device, generator = source)
+    let private noiseLike (generator: Generator) (x: torch.Tensor) : torch.Tensor = Sampling.normals generator x.dtype x.device x.shape
 
     /// x0 = noise N(0, I), whatever x1 is.
     let independent (generator: Generator) (x1: torch.Tensor) : CoupledBatch =

@@ -14,6 +14,20 @@ type Pairs =
         Noise: torch.Tensor voption
     }
 
+/// Operations on pairs.
+[<RequireQualifiedAccess>]
+module Pairs =
+
+    /// Every pair with z, and then every pair with -z: twice the rows, and the mean over a row and its twin has no term that is odd in z.
+    let antithetic (pairs: Pairs) : Pairs =
+        let join (first: torch.Tensor) (second: torch.Tensor) : torch.Tensor = torch.cat ([| first; second |], 0L)
+
+        {
+            Start = join pairs.Start pairs.Start
+            Finish = join pairs.Finish pairs.Finish
+            Noise = pairs.Noise |> ValueOption.map (fun z -> join z (z.neg ()))
+        }
+
 /// Interpolants on batches. t is one number (0-dimensional) or has the shape (B), in [0, 1], of the type of x0. Values are fresh; no argument is changed.
 [<RequireQualifiedAccess>]
 module Path =

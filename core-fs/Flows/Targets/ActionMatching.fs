@@ -47,6 +47,24 @@ module ActionMatching =
         Shape.require name [ -1L; like.shape[1] ] points.Points
         Shape.requireType name like.dtype points.Points
 
+    let private checkedAction (action: torch.Tensor -> torch.Tensor -> torch.Tensor) (t: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
+        let value = action t x
+        TimeRows.requireLike "action" t value
+        value
+
+    // s (B), ds/dt (B) and grad_x s (B, d), differentiable again: gradients in (t, x) side by side.
+    let private derivatives
+        (action: torch.Tensor -> torch.Tensor -> torch.Tensor)
+        (t: torch.Tensor)
+        (x: torch.Tensor)
+        : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
+        let joint = torch.cat ([| t.unsqueeze 1L; x |], 1L)
+        let joint = if joint.requires_grad then joint else joint.requires_grad_ true
+        let moment (joint: torch.Tensor) : torch.Tensor = joint.select (1L, 0L)
+        let points (joint: torch.Tensor) : torch.Tensor = joint.narrow (1L, 1L, x.shape[1])
+        let struct (value, gradient) = Diff.Batch.fgradient (fun joint -> checkedAction action (moment joint) (points joint)) joint
+        struct (value, moment gradient, points gradient)
+
     /// L(s) = E_q0 s(0, x) - E_q1 s(1, x) + int_0^1 E_qt [ |grad s|^2/2 + ds/dt + R ] dt, R = 0 (balanced), (noise^2/2) Laplacian s (entropic), s^2/2
     /// (unbalanced). Balanced: L(s) = 1/2 int E|grad(s - s*)|^2 - 1/2 int E|grad s*|^2. The action is t (B) -> x (B, d) -> (B); the loss can be differentiated in
     /// whatever it depends on. Throws an ArgumentException for wrong shapes, types or a noise that is not positive.
@@ -71,19 +89,17 @@ module ActionMatching =
                 TimeRows.requireLike "action" t value
                 Losses.average points.Weights value
 
-            let needsLaplacian =
-                match kind with
-                | ActionKind.Entropic _ -> true
-                | _ -> false
-
-            let struct (value, rate, gradient, laplacian) = RowGradients.ofAction needsLaplacian action batch.Times x
+            let struct (value, rate, gradient) = derivatives action batch.Times x
             let kinetic = Elementwise.times 0.5 (gradient.Squared().sum 1L)
 
             let extra =
-                match kind, laplacian with
-                | ActionKind.Entropic noise, ValueSome laplacian -> [ Elementwise.times (0.5 * noise * noise) laplacian ]
-                | ActionKind.Unbalanced, _ -> [ Elementwise.times 0.5 (value.Squared()) ]
-                | _ -> []
+                match kind with
+                | ActionKind.Balanced -> []
+                | ActionKind.Entropic noise ->
+                    // A point that requires a gradient keeps the graph, and saves Diff the evaluation that finds out whether to.
+                    let point = if x.requires_grad then x else (x.detach ()).requires_grad_ true
+                    [ Elementwise.times (0.5 * noise * noise) (Diff.Batch.laplacian (checkedAction action batch.Times) point) ]
+                | ActionKind.Unbalanced -> [ Elementwise.times 0.5 (value.Squared()) ]
 
             let between = (kinetic.Plus rate :: extra) |> List.reduce (fun sum next -> sum.Plus next)
             ((atEnd 0.0 batch.First).sub(atEnd 1.0 batch.Last)).Plus(Losses.average batch.Between.Weights between))
@@ -94,10 +110,9 @@ module ActionMatching =
             Shape.require "x" [ -1L; -1L ] x
             TimeRows.read x t |> ignore
 
-            Lifetime.keep (fun () ->
+            Lifetime.keepDetached (fun () ->
                 let times = if t.dim () = 0L then t.expand([| x.shape[0] |]).clone() else t
-                let struct (_, _, gradient, _) = RowGradients.ofAction false action times x
-                gradient.detach ()))
+                Diff.Batch.gradient (checkedAction action times) x))
 
     /// Draws a batch from snapshots of the marginals: between two snapshots q_t is their mixture (1 - a) q_k + a q_(k+1), so that a row comes from one or the
     /// other. <c>times</c> ascend from 0 to 1; <c>snapshots</c> have the shape (any, d).

@@ -126,24 +126,11 @@ module Conversion =
         (wanted: Target)
         (time: InteriorTime)
         : Result<Conversion, TargetRefusal> =
-        let solutions = Array.init time.Count (fun row -> solve interpolant known wanted time[row])
-
-        match
-            solutions
-            |> Array.tryPick (function
-                | Error refusal -> Some refusal
-                | Ok _ -> None)
-        with
-        | Some refusal -> Error refusal
-        | None ->
-            let rows =
-                solutions
-                |> Array.map (function
-                    | Ok row -> row
-                    | Error _ -> [||])
-
+        Array.init time.Count (fun row -> solve interpolant known wanted time[row])
+        |> Target.collect
+        |> Result.map (fun rows ->
             let numbers = Array.init (known.Length + 1) (fun i -> rows |> Array.map (fun row -> row[i]))
-            Ok { known = known; wanted = wanted; time = time; numbers = numbers }
+            { known = known; wanted = wanted; time = time; numbers = numbers })
 
     /// The conversion from what is known to what is wanted; throws an ArgumentException that says why there is none.
     let between (interpolant: Interpolant) (known: Target list) (wanted: Target) (time: InteriorTime) : Conversion =

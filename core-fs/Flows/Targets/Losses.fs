@@ -58,16 +58,10 @@ module Losses =
 
     let private doubled (batch: LossBatch) : LossBatch =
         let twice (x: torch.Tensor) = torch.cat ([| x; x |], 0L)
-        let opposite (z: torch.Tensor) = torch.cat ([| z; z.neg () |], 0L)
 
         {
             Times = twice batch.Times
-            Pairs =
-                {
-                    Start = twice batch.Pairs.Start
-                    Finish = twice batch.Pairs.Finish
-                    Noise = batch.Pairs.Noise |> ValueOption.map opposite
-                }
+            Pairs = Pairs.antithetic batch.Pairs
             Weights = batch.Weights |> ValueOption.map (twice >> Elementwise.times 0.5)
         }
 

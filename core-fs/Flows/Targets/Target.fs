@@ -94,6 +94,18 @@ module Target =
         | Target.ActionGradient when interpolant.Gaussian = GaussianEnd.Neither -> Error TargetRefusal.NotAGradient
         | Target.ActionGradient -> velocity ()
 
+    /// All values, or the first refusal.
+    let internal collect (results: Result<'value, TargetRefusal>[]) : Result<'value[], TargetRefusal> =
+        let refusal =
+            results
+            |> Array.tryPick (function
+                | Error refusal -> Some refusal
+                | Ok _ -> None)
+
+        match refusal with
+        | Some refusal -> Error refusal
+        | None -> Ok(results |> Array.choose Result.toOption)
+
     /// The forms of a target at each time, or the first refusal.
     let internal forms
         (interpolant: Interpolant)
@@ -101,22 +113,7 @@ module Target =
         (numbers: Coefficients[])
         (target: Target)
         : Result<Form[], TargetRefusal> =
-        let results = Array.map2 (fun time at -> formOf interpolant time at target) times numbers
-
-        match
-            results
-            |> Array.tryPick (function
-                | Error refusal -> Some refusal
-                | Ok _ -> None)
-        with
-        | Some refusal -> Error refusal
-        | None ->
-            Ok(
-                results
-                |> Array.map (function
-                    | Ok f -> f
-                    | Error _ -> form 0.0 0.0 0.0)
-            )
+        Array.map2 (fun time at -> formOf interpolant time at target) times numbers |> collect
 
     /// The value or an ArgumentException that says why not.
     let internal orThrow (result: Result<'a, TargetRefusal>) : 'a =

@@ -37,7 +37,11 @@ module Activation =
     let apply (activation: Activation) (x: torch.Tensor) : torch.Tensor =
         match activation with
         | Activation.Selu -> torch.nn.functional.selu (x, false)
-        | Activation.Elu -> torch.nn.functional.elu (x, 1.0, false)
+        | Activation.Elu ->
+            // The branch that is not taken sees 0, so that its derivative is no infinity.
+            let isNegative: torch.Tensor = Elementwise.isAtMost 0.0 x
+            let negative: torch.Tensor = torch.where (isNegative, x, torch.zeros_like x)
+            torch.where (isNegative, negative.expm1 (), x)
         | Activation.Silu -> torch.nn.functional.silu (x, false)
         | Activation.Gelu ->
             let error: torch.Tensor = torch.special.erf (Elementwise.times (sqrt 0.5) x)

@@ -58,12 +58,15 @@ module FlowMatching =
                     let pairs = Coupling.apply coupling generator x0 x1 [||]
                     x0.Dispose()
                     x1.Dispose()
-                    { Start = pairs.X0; Finish = pairs.X1; Condition = ValueNone; Known = ValueNone }
+                    { Start = pairs.Start; Finish = pairs.Finish; Condition = ValueNone; Known = ValueNone }
         }
 
     /// Pairs whose start is made from their end.
     let coupled (name: string) (make: Generator -> torch.Tensor -> CoupledBatch) (target: RowSource) : PairSource =
-        { Name = $"{target.Name}, {name}"; Draw = fun generator count -> make generator (target.Draw generator count) }
+        {
+            Name = $"{target.Name}, {name}"
+            Draw = fun generator count -> make generator (target.Draw generator count)
+        }
 
     let private require (options: FlowMatchingOptions) =
         let struct (first, last) = options.Times
@@ -73,11 +76,6 @@ module FlowMatching =
 
         if options.Batch < 1 then
             invalidArg (nameof options) $"a step must have at least 1 pair but has {options.Batch}"
-
-    let private normalLike (generator: Generator) (x: torch.Tensor) : torch.Tensor =
-        let numbers: float[] = Array.zeroCreate (int (x.numel ()))
-        KeyedNoise.normals (KeyedNoise.key (generator.Below System.Int32.MaxValue)) numbers
-        (torch.tensor (numbers, dtype = torch.float32)).reshape x.shape
 
     /// The points, times and regression targets of a step: everything random comes from its generator.
     let batch (options: FlowMatchingOptions) (pairs: PairSource) (generator: Generator) : RegressionBatch =
@@ -91,15 +89,19 @@ module FlowMatching =
             let isLatent = options.Interpolant.Latent.Gamma.Value 0.5 > 0.0
             let doubled = isLatent && options.IsAntithetic
             let twice (x: torch.Tensor) = if doubled then torch.cat ([| x; x |], 0L) else x
-            let noise = if isLatent then ValueSome(normalLike generator drawn.Start) else ValueNone
 
             let pairs =
                 {
-                    Pairs.Start = twice drawn.Start
-                    Finish = twice drawn.Finish
-                    Noise = noise |> ValueOption.map (fun z -> if doubled then torch.cat ([| z; z.neg () |], 0L) else z)
+                    Pairs.Start = drawn.Start
+                    Finish = drawn.Finish
+                    Noise =
+                        if isLatent then
+                            ValueSome(Sampling.normals generator drawn.Start.dtype drawn.Start.device drawn.Start.shape)
+                        else
+                            ValueNone
                 }
 
+            let pairs = if doubled then Pairs.antithetic pairs else pairs
             let t = twice (torch.tensor times)
             let points = Path.point options.Interpolant t pairs
             let targets = Target.regressand options.Interpolant options.Target t pairs

@@ -65,11 +65,7 @@ module RowSource =
         {
             Name = $"N(0, I) in {dimension} dimensions"
             Dimension = dimension
-            Draw =
-                fun generator count ->
-                    let numbers: float[] = Array.zeroCreate (count * dimension)
-                    KeyedNoise.normals (KeyedNoise.key (generator.Below Int32.MaxValue)) numbers
-                    Lifetime.keep (fun () -> (torch.tensor (numbers, dtype = torch.float32)).reshape(int64 count, int64 dimension))
+            Draw = fun generator count -> Sampling.normals generator torch.float32 torch.CPU [| int64 count; int64 dimension |]
         }
 
     /// A mixture of normal laws, under a name that tells it from others.

@@ -3,6 +3,7 @@ namespace ValueFlow.Core.Values
 open System
 open System.Collections.Generic
 open System.Threading
+open ValueFlow.Core.Foundations
 
 /// Storm's DRN files: MDPs and DTMCs with rewards, and their interval forms. State rewards are earned on leaving, together with the action's.
 /// A state with the label "deadlock", a self-loop and no reward is terminal.

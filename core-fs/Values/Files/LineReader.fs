@@ -138,30 +138,3 @@ module internal Field =
             | _ -> ValueNone
         else
             tryNumber trimmed |> ValueOption.map (fun x -> struct (x, x))
-
-/// Files that appear whole or not at all.
-[<RequireQualifiedAccess>]
-module AtomicFile =
-
-    /// Writes a file beside its place under another name, and then moves it there; the folder is made if need be.
-    let write (path: string) (write: Stream -> unit) : unit =
-        let full = Path.GetFullPath path
-        let folder = Path.GetDirectoryName full |> Option.ofObj |> Option.defaultValue "."
-        Directory.CreateDirectory folder |> ignore
-        let temporary = Path.Combine(folder, $".{Path.GetFileName full}.{Guid.NewGuid():N}.tmp")
-
-        try
-            do
-                use stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write)
-                write stream
-
-            File.Move(temporary, full, true)
-        finally
-            if File.Exists temporary then
-                File.Delete temporary
-
-    /// The same for text in UTF-8, with line feeds.
-    let writeText (path: string) (write': TextWriter -> unit) : unit =
-        write path (fun stream ->
-            use writer = new StreamWriter(stream, UTF8Encoding false, NewLine = "\n")
-            write' writer)

@@ -2,6 +2,7 @@ namespace ValueFlow.Core.Values
 
 open System
 open System.IO
+open ValueFlow.Core.Foundations
 
 /// Writes PRISM's explicit files.
 [<RequireQualifiedAccess>]

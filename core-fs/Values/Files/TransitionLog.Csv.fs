@@ -6,6 +6,7 @@ open System.IO
 open System.Threading
 open CsvHelper
 open CsvHelper.Configuration
+open ValueFlow.Core.Foundations
 
 /// Transition logs in CSV: comma-separated, invariant numbers, a header.
 [<RequireQualifiedAccess>]

@@ -6,6 +6,7 @@ open System.IO
 open System.Threading
 open Parquet
 open Parquet.Schema
+open ValueFlow.Core.Foundations
 
 /// Transition logs in Parquet, with the columns of the CSV form; states and actions are text or whole numbers.
 [<RequireQualifiedAccess>]

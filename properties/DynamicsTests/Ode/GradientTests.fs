@@ -7,6 +7,7 @@ open FsCheck
 open FsCheck.Xunit
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Dynamics
 open ValueFlow.Tests.Dynamics.Ode.Fields
 
@@ -15,7 +16,7 @@ let private network (w: torch.Tensor) (b: torch.Tensor) : Field =
     Field.create "network" (fun t x ->
         Lifetime.keep (fun () ->
             let clock = if t.dim () = 0L then t.cos () else t.cos().unsqueeze 1L
-            x.mm(w).add(b.mul clock).tanh().sub(Elementwise.times 0.2 x)))
+            x.mm(w).Plus(b.mul clock).tanh().sub(Elementwise.times 0.2 x)))
 
 let private parameters (draw: Draw) : torch.Tensor[] =
     [|
@@ -30,7 +31,7 @@ let private loss (final: torch.Tensor) (saved: torch.Tensor[]) : torch.Tensor =
     let cubes = Elementwise.times (1.0 / 3.0) (final.mul(final).mul(final).sum())
 
     saved
-    |> Array.fold (fun (sum: torch.Tensor) state -> sum.add (Elementwise.times 0.5 (state.mul(state).sum()))) cubes
+    |> Array.fold (fun (sum: torch.Tensor) state -> sum.Plus(Elementwise.times 0.5 (state.mul(state).sum()))) cubes
 
 let private cotangent (solution: OdeSolution) : OdeCotangent =
     {
@@ -190,3 +191,17 @@ let ``gradients: invalid parameters and cotangents throw before libtorch sees th
     let unused = (torch.ones (3L, dtype = torch.float64)).requires_grad_ true
     let found = Ode.gradient OdeOptions.standard field [| unused |] x0 0.0 1.0 right
     Assert.Equal<float[]>([| 0.0; 0.0; 0.0 |], numbers found.Parameters[0])
+
+[<Fact>]
+let ``gradients: a field that writes over what its derivative needs throws, and the process goes on`` () =
+    use _scope = torch.NewDisposeScope()
+    let unused = (torch.ones (3L, dtype = torch.float64)).requires_grad_ true
+    let spoilt = Field.autonomous "exp, written over" (fun x -> (x.exp ()).neg_())
+    let right (s: OdeSolution) = { Final = s.Final.clone (); Saved = [||] }
+
+    for method in [ GradientMethod.Steps; GradientMethod.Adjoint ] do
+        let options = { OdeOptions.standard with Gradient = method }
+
+        Assert.Throws<InvalidOperationException>(fun () ->
+            Ode.gradient options spoilt [| unused |] (points [| 1.0; 2.0 |]) 0.0 1.0 right |> ignore)
+        |> ignore

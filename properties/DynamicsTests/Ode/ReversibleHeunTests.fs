@@ -7,6 +7,7 @@ open FsCheck
 open FsCheck.Xunit
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Dynamics
 open ValueFlow.Tests.Dynamics.Ode.Fields
 
@@ -57,14 +58,14 @@ let ``the gradient that stores nothing is the gradient of autograd`` () =
     let rate = (torch.tensor ([| 0.8; -0.3 |], dtype = torch.float64)).requires_grad_ true
 
     let field =
-        Field.autonomous "scaled pendulum" (fun x -> (pendulum.Apply (torch.tensor 0.0) x).mul(rate).add(x.mul (rate.sin ())))
+        Field.autonomous "scaled pendulum" (fun x -> (pendulum.Apply (torch.tensor 0.0) x).mul(rate).Plus(x.mul (rate.sin ())))
 
     let times = grid 60 3.0
     let x0 = points [| 1.0; 0.2; -0.7; 1.1 |]
     let final, gradients = ReversibleHeun.gradient (terms field) [| rate |] times x0 (fun x -> x.mul x)
     let leaf = x0.clone().requires_grad_ true
     let direct = ReversibleHeun.solve (terms field) times leaf
-    (Elementwise.times (1.0 / 3.0) (direct.X.pow (Scalar.op_Implicit 3.0))).sum().backward()
+    (Elementwise.times (1.0 / 3.0) (direct.X.Squared().mul direct.X)).sum().backward()
     Assert.True(apart (numbers final.X) (numbers direct.X) <= 1e-12)
     Assert.True(apart (numbers gradients[0]) (numbers (nonNull leaf.grad)) <= 1e-8)
     Assert.True(apart (numbers gradients[1]) (numbers (nonNull rate.grad)) <= 1e-8)

@@ -7,6 +7,7 @@ open FsCheck
 open FsCheck.FSharp
 open FsCheck.Xunit
 open TorchSharp
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Dynamics
 open ValueFlow.Tests.Dynamics.Ode.Fields
 
@@ -235,7 +236,7 @@ let ``increments of time add up, and a path that is time gives the ordinary equa
     let s, t, u = 0.0, draw.Shares[0], draw.Shares[0] + draw.Shares[1]
     let field = linear draw.Matrix
     let term = Term.time field
-    let parts = (term.Control s t).add(term.Control t u).item<float>()
+    let parts = (term.Control s t).Plus(term.Control t u).item<float>()
     let additive = abs (parts - (term.Control s u).item<float>()) <= 1e-15
     // One channel, whose path is time.
     let columns = Field.autonomous "columns" (fun x -> (field.Apply (torch.tensor 0.0) x).unsqueeze -1L)

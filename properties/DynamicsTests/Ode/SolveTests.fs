@@ -8,6 +8,7 @@ open FsCheck.FSharp
 open FsCheck.Xunit
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Dynamics
 open ValueFlow.Tests.Dynamics.Ode.Fields
 
@@ -147,7 +148,7 @@ let ``dense output: straight lines between the steps have order 2 only`` () =
     let straight (dense: DenseOutput) (time: float) =
         let left = 0.125 * floor (time / 0.125)
         let a, b = dense.At left, dense.At(left + 0.125)
-        a.add (Elementwise.times ((time - left) / 0.125) (b.sub a))
+        a.Plus(Elementwise.times ((time - left) / 0.125) (b.sub a))
 
     let error = denseError Scheme.dormandPrince5 0.125 straight [| 1.0; 0.2 |]
     Assert.True(error > 100.0 * denseError Scheme.dormandPrince5 0.125 plainDense [| 1.0; 0.2 |])
@@ -329,7 +330,7 @@ let ``raw memory: long rows and many rows`` (size: PositiveInt) (seed: int) =
         let half = Elementwise.times 0.5 x0
         let turned = Elementwise.times 2.0 ((Elementwise.times (exp 1.0) (half.tan ())).atan())
         // The other branches of the inverse tangent.
-        let exact = turned.add (Elementwise.times (2.0 * Math.PI) ((Elementwise.times (1.0 / Math.PI) half).round()))
+        let exact = turned.Plus(Elementwise.times (2.0 * Math.PI) ((Elementwise.times (1.0 / Math.PI) half).round()))
         apart (numbers solution.Final) (numbers exact) <= 1e-5)
 
 // ---- Resources ------------------------------------------------------------------------------------------------------

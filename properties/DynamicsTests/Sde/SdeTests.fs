@@ -5,6 +5,7 @@ open System
 open TorchSharp
 open Xunit
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Dynamics
 
 let private number (work: unit -> torch.Tensor) : float = Lifetime.within (fun () -> (work ()).item<float>())
@@ -27,7 +28,7 @@ let private slopeOver
         |> List.map (fun level ->
             use solution = Sde.solve (SdeOptions.create scheme (1 <<< level)) equation path x0 0.0 1.0
             Assert.Equal(Reason.ReachedEnd, solution.Reason)
-            number (fun () -> ((solution.Final.sub exact).square().mean()).sqrt()) |> Math.Log2)
+            number (fun () -> ((solution.Final.sub exact).Squared().mean()).sqrt()) |> Math.Log2)
 
     let x = levels |> List.map float
     let mx, my = List.average x, List.average errors
@@ -241,7 +242,7 @@ let ``what does not fit is refused before the first step, and what goes wrong on
 
     let exploding =
         StochasticEquation.diagonal
-            (Field.autonomous "x^3" (fun x -> Lifetime.keep (fun () -> Elementwise.times 100.0 (x.pow (Scalar.op_Implicit 3.0)))))
+            (Field.autonomous "x^3" (fun x -> Lifetime.keep (fun () -> Elementwise.times 100.0 (x.Squared().mul x))))
             (times 0.0)
 
     use blown = Sde.solve { options with Steps = 64 } exploding path one.Value 0.0 1.0

@@ -8,6 +8,7 @@ open FsCheck.FSharp
 open TorchSharp
 open ValueFlow.Core.Flows
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Tests.Flows.Judge
 
 let private tensor (sample: Sample) : torch.Tensor =
@@ -19,7 +20,7 @@ let private tensor (sample: Sample) : torch.Tensor =
 
 let private noisy (generator: Generator) (x1: torch.Tensor) : torch.Tensor =
     use random = Sampling.torchGenerator generator
-    x1.add (torch.randn (x1.shape, dtype = x1.dtype, generator = random))
+    x1.Plus(torch.randn (x1.shape, dtype = x1.dtype, generator = random))
 
 let private permutations: Coupling<int> list =
     [
@@ -44,9 +45,9 @@ let private keepsMarginals coupling (pairs: Pairs, seed: int) =
         let n = pairs.Get.Length
         let whole = Array.sort found.Pairing.Source = Array.init n id && Array.sort found.Pairing.Target = Array.init n id
         let travelled = Array.forall2 (fun label j -> label = j % 3) found.Labels found.Pairing.Target
-        let rows = found.X1.equal(x1.index_select (0L, torch.tensor (Array.map int64 found.Pairing.Target))).all().ToBoolean()
+        let rows = found.Finish.equal(x1.index_select (0L, torch.tensor (Array.map int64 found.Pairing.Target))).all().ToBoolean()
 
-        (whole && travelled && rows && not found.X1.requires_grad)
+        (whole && travelled && rows && not found.Finish.requires_grad)
         |> Prop.label $"{coupling.Name} %A{found.Pairing.Target} %A{found.Labels}")
 
 [<Fact>]
@@ -76,7 +77,7 @@ let ``the exact coupling costs no more than the independent one, and the conditi
             let mutable sum = 0.0
 
             couple coupling seed pairs (fun _ _ found ->
-                sum <- (found.X0.sub(found.X1).square().sum()).ToDouble()
+                sum <- (found.Start.sub(found.Finish).Squared().sum()).ToDouble()
                 true |> Prop.ofTestable)
             |> ignore
 
@@ -108,7 +109,7 @@ let ``with a large weight, and within classes, only equal labels are paired`` ()
             let mutable sum = 0.0
 
             couple coupling seed pairs (fun _ _ found ->
-                sum <- (found.X0.sub(found.X1).square().sum()).ToDouble()
+                sum <- (found.Start.sub(found.Finish).Squared().sum()).ToDouble()
                 Prop.ofTestable true)
             |> ignore
 
@@ -155,9 +156,9 @@ let ``gradients stay out, and nothing leaks`` () =
             let born =
                 Lifetime.born (fun () ->
                     let found = Coupling.apply coupling (Generator 1) x0 x1 [| 0; 1; 0; 1; 0; 1; 0; 1 |]
-                    Assert.False(found.X0.requires_grad || found.X1.requires_grad)
-                    found.X0.Dispose()
-                    found.X1.Dispose())
+                    Assert.False(found.Start.requires_grad || found.Finish.requires_grad)
+                    found.Start.Dispose()
+                    found.Finish.Dispose())
 
             Assert.Equal(0L, born))
 

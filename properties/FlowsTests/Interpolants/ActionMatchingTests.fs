@@ -5,6 +5,7 @@ open MathNet.Numerics.Integration
 open Xunit
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Flows
 open ValueFlow.FlowsTests.Interpolants.Draw
 open ValueFlow.FlowsTests.Interpolants.LossTests

@@ -7,6 +7,7 @@ open MathNet.Numerics.LinearAlgebra
 open Xunit
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Dynamics
 open ValueFlow.Core.Flows
 open ValueFlow.FlowsTests.Interpolants.Draw

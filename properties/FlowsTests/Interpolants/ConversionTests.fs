@@ -4,6 +4,7 @@ module ValueFlow.FlowsTests.Interpolants.ConversionTests
 open Xunit
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Flows
 open ValueFlow.FlowsTests.Interpolants.Draw
 

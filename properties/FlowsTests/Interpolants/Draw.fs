@@ -9,15 +9,6 @@ open TorchSharp
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Flows
 
-// TorchSharp's own add(Tensor) and square() make a native number that may be freed while the call still reads it.
-type torch.Tensor with
-
-    /// x + y.
-    member x.Plus(y: torch.Tensor) : torch.Tensor = x.sub (y.neg ())
-
-    /// x * x.
-    member x.Squared() : torch.Tensor = x.mul x
-
 /// All numbers of a trial come from these.
 type Draw = { Choice: int; Moment: int; Numbers: int list }
 

@@ -3,6 +3,7 @@ module ValueFlow.FlowsTests.Interpolants.DriftTests
 
 open Xunit
 open TorchSharp
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Flows
 open ValueFlow.FlowsTests.Interpolants.Draw
 

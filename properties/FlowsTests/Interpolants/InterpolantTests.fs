@@ -5,6 +5,7 @@ open System
 open Xunit
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Flows
 open ValueFlow.FlowsTests.Interpolants.Draw
 
@@ -202,7 +203,7 @@ let ``paths are pure and leave no tensor behind`` () =
 [<Fact>]
 let ``images and float32 are batches too`` () =
     use scope = torch.NewDisposeScope()
-    let image (value: float32) = torch.full ([| 3L; 2L; 4L; 4L |], Scalar.op_Implicit value, dtype = torch.float32)
+    let image (value: float32) = Elementwise.plus (float value) (torch.zeros ([| 3L; 2L; 4L; 4L |], dtype = torch.float32))
     let pairs = { Start = image 1f; Finish = image 3f; Noise = ValueNone }
     let x = Path.point (Interpolant.linear Latent.none) (torch.tensor [| 0f; 0.5f; 1f |]) pairs
     Assert.Equal<int64[]>([| 3L; 2L; 4L; 4L |], x.shape)

@@ -5,6 +5,7 @@ open System
 open Xunit
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Dynamics
 open ValueFlow.Core.Flows
 open ValueFlow.FlowsTests.Interpolants.Draw

@@ -6,6 +6,7 @@ open Xunit
 open TorchSharp
 open MathNet.Numerics.LinearAlgebra
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Dynamics
 open ValueFlow.Core.Flows
 open ValueFlow.FlowsTests.Interpolants.Draw
@@ -40,7 +41,10 @@ let private observed (draw: Draw) : Observed =
         let left = covariance - n.Beta * n.Beta * covariance * noisy.Inverse() * covariance
         let variance = h * left * h + r
         let seen: torch.Tensor = (endpoint.Apply t x).mv(vector (h.ToArray()))
-        Elementwise.plus (-0.5 * log (2.0 * Math.PI * variance)) (Elementwise.times (-0.5 / variance) ((Elementwise.plus -y seen).square()))
+
+        Elementwise.plus
+            (-0.5 * log (2.0 * Math.PI * variance))
+            (Elementwise.times (-0.5 / variance) ((Elementwise.plus -y seen).Squared()))
 
     {
         Interpolant = i

@@ -5,6 +5,7 @@ open System.Threading
 open Xunit
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Dynamics
 open ValueFlow.Core.Flows
 open ValueFlow.FlowsTests.Interpolants.Draw
@@ -224,7 +225,7 @@ let ``reports, early ends and slips`` () =
     Assert.All(values cancelled.LogDensity, fun value -> Assert.True(System.Double.IsNaN value))
 
     // Samples with steps of their own: one blows up (dx/dt = -x^2 backwards from x = 3 ends at t = 2/3), the other arrives.
-    let square = Field.autonomous "-x^2" (fun x -> x.square().neg())
+    let square = Field.autonomous "-x^2" (fun x -> x.Squared().neg())
 
     let own =
         { options with

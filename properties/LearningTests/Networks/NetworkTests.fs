@@ -5,6 +5,7 @@ open Xunit
 open FsCheck.FSharp
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Learning
 open ValueFlow.LearningTests.Refutation
 open ValueFlow.LearningTests.Networks.Sketch
@@ -203,7 +204,7 @@ let ``an action is differentiable by points and time, and its field again by par
         let s: torch.Tensor = TensorForm.action configuration parameters t x
         let total: torch.Tensor = s.sum ()
         let found = torch.autograd.grad ([| total |], [| x; t |], retain_graph = true, create_graph = true, allow_unused = true)
-        (Elementwise.times 0.5 (found[0].mul(found[0]).sum())).add(found[1].sum())
+        (Elementwise.times 0.5 (found[0].mul(found[0]).sum())).Plus(found[1].sum())
 
     Lifetime.within (fun () ->
         let leaf: torch.Tensor = (tensor torch.float64 [ network.Parameters.Length ] network.Parameters).requires_grad_ true

@@ -5,6 +5,7 @@ open System
 open System.Diagnostics
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Learning
 
 let private median (values: float[]) = (Array.sort values)[values.Length / 2]

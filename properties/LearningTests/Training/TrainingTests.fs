@@ -10,6 +10,7 @@ open FsCheck.FSharp
 open Xunit.Abstractions
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Learning
 open ValueFlow.LearningTests.Refutation
 open ValueFlow.LearningTests.Files.SafetensorsTests

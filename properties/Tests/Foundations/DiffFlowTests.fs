@@ -5,6 +5,7 @@ open System
 open Xunit
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Tests.Foundations.DiffSketch
 
 let private gradientOf (leaf: torch.Tensor) : float[] =
@@ -22,7 +23,7 @@ let private byRows (f: torch.Tensor -> torch.Tensor) (batch: torch.Tensor) : tor
 
 [<Fact>]
 let ``batch forms are loops over rows`` () =
-    let law gradient divergence : Law =
+    let law gradient divergence laplacian : Law =
         fun sketch x v ->
             let batch, along = rows x v, rows v x
             let f, g = scalar sketch, square sketch
@@ -35,13 +36,17 @@ let ``batch forms are loops over rows`` () =
                 exactly (numbers (torch.stack (products, 0L))) (numbers (Diff.Batch.jvp (byRows g) batch along))
                 exactly (loop (Diff.divergence g)) (numbers (second (Diff.Batch.fdivergence (byRows g) batch)))
                 exactly (loop (Diff.grad f)) (numbers (second (Diff.Batch.fgradient (byRows f) batch)))
+                exactly (loop (Diff.laplacian f)) (numbers (laplacian (byRows f) batch))
+                exactly (loop (Diff.laplacian f)) (numbers (second (Diff.Batch.flaplacian (byRows f) batch)))
             ]
             |> List.tryPick id
 
-    holds (law Diff.Batch.gradient Diff.Batch.divergence)
-    // The first row's gradient for every row; the sum of all entries of J instead of its trace.
-    refutes (law (fun f x -> ((Diff.Batch.gradient f x).narrow(0L, 0L, 1L)).expand_as x) Diff.Batch.divergence)
-    refutes (law Diff.Batch.gradient (fun f x -> (Diff.Batch.jvp f x (torch.ones_like x)).sum(1L)))
+    holds (law Diff.Batch.gradient Diff.Batch.divergence Diff.Batch.laplacian)
+    // The first row's gradient for every row; the sum of all entries of J, and of H, instead of the trace.
+    let all (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) = (Diff.Batch.jvp f x (torch.ones_like x)).sum(1L)
+    refutes (law (fun f x -> ((Diff.Batch.gradient f x).narrow(0L, 0L, 1L)).expand_as x) Diff.Batch.divergence Diff.Batch.laplacian)
+    refutes (law Diff.Batch.gradient all Diff.Batch.laplacian)
+    refutes (law Diff.Batch.gradient Diff.Batch.divergence (fun f -> all (Diff.Batch.gradient f)))
 
 // All 2^d sign vectors, (2^d, d).
 let private signs (d: int) : torch.Tensor =
@@ -85,7 +90,7 @@ let ``probes have the moments of their law, and repeat with their seed`` () =
             let kurtosis = numbers drawn |> Array.averageBy (fun v -> v ** 4.0)
             Assert.True(abs (kurtosis - fourth) <= 4.0 * sqrt (96.0 / 60_000.0), $"{kurtosis}")
 
-        let f (y: torch.Tensor) = torch.stack ([| y.sum (); y.prod (); y.square().sum() |], 0L)
+        let f (y: torch.Tensor) = torch.stack ([| y.sum (); y.prod (); y.Squared().sum() |], 0L)
         let exact = (Diff.divergence f x).item<float>()
 
         for law in [ Probe.Rademacher; Probe.Normal ] do
@@ -98,7 +103,7 @@ let ``derivatives in an outer graph keep the gradients of parameters and of x`` 
     Lifetime.within (fun () ->
         let x = (torch.tensor (array2D [ [ 1.0; 2.0 ]; [ 3.0; 5.0 ] ])).requires_grad_ false
         let theta = (torch.tensor (0.5, dtype = torch.float64)).requires_grad_ true
-        let f (y: torch.Tensor) = (y.square ()).mul theta
+        let f (y: torch.Tensor) = (y.Squared()).mul theta
         let loss = (Diff.Batch.divergence f x).sum()
         Assert.True loss.requires_grad
         loss.backward ()
@@ -133,7 +138,7 @@ let ``products can be differentiated in their direction`` () =
                 exactly (numbers (matrix.t ())) (numbers (Diff.jacobian pullback v))
                 exactly (numbers (Diff.hessian f x)) (numbers (Diff.jacobian (Diff.hessianv f x) v))
                 exactly (numbers (Diff.grad f x)) (numbers (Diff.grad (Diff.gradv f x) v))
-                exactly (numbers (torch.mv (matrix.add (matrix.t ()), v))) (numbers (Diff.grad probe v))
+                exactly (numbers (torch.mv (matrix.Plus(matrix.t ()), v))) (numbers (Diff.grad probe v))
             ]
             |> List.tryPick id
 
@@ -142,7 +147,7 @@ let ``products can be differentiated in their direction`` () =
 
 // z = a-dependent part + a contraction in z: the slope of 0.25 tanh is at most 0.25, so that 30 steps are exact to 1e-18.
 let private contraction (sketch: Sketch) (a: torch.Tensor) (z: torch.Tensor) : torch.Tensor =
-    (square sketch a).add(Elementwise.times 0.25 (((z.roll 1L).add(a)).tanh()))
+    (square sketch a).Plus(Elementwise.times 0.25 (((z.roll 1L).Plus(a)).tanh()))
 
 let private unrolled (sketch: Sketch) (steps: int) (a: torch.Tensor) : torch.Tensor =
     Seq.fold (fun z _ -> contraction sketch a z) (torch.zeros_like a) (seq { 1..steps })
@@ -176,7 +181,7 @@ let ``one step gives the first derivative, and parameters that f holds get their
     // z = theta z / 2 + a: z = a / (1 - theta / 2), dz/dtheta = a / 2 / (1 - theta / 2)^2.
     Lifetime.within (fun () ->
         let theta = (torch.ones ([||], dtype = torch.float64)).requires_grad_ true
-        let f a (z: torch.Tensor) = (Elementwise.times 0.5 (z.mul theta)).add(a: torch.Tensor)
+        let f a (z: torch.Tensor) = (Elementwise.times 0.5 (z.mul theta)).Plus(a: torch.Tensor)
         let z = Diff.fixedPoint 1e-12 200 f (torch.zeros ([||], dtype = torch.float64)) (torch.ones ([||], dtype = torch.float64))
         z.backward ()
         Assert.Equal(2.0, (z.detach ()).item<float>(), 10)
@@ -198,6 +203,6 @@ let ``a fixed point that is not reached is refused`` () =
 
         let error =
             Assert.Throws<InvalidOperationException>(fun () ->
-                Diff.fixedPoint 1e-9 5 (fun a z -> z.add (a: torch.Tensor)) zero a |> ignore)
+                Diff.fixedPoint 1e-9 5 (fun a z -> z.Plus(a: torch.Tensor)) zero a |> ignore)
 
         Assert.Contains("singular", error.Message))

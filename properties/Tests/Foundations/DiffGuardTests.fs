@@ -5,6 +5,7 @@ open System
 open Xunit
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Tests.Foundations.DiffSketch
 
 let private zeros (expected: int) (found: torch.Tensor) = Assert.Equal<float[]>(Array.zeroCreate expected, numbers found)
@@ -50,7 +51,7 @@ let ``wrong shapes and types are named`` () =
         let x, short = vector [ 1.0; 2.0; 3.0 ], vector [ 1.0; 2.0 ]
         let single = x.``to`` torch.float32
         let batch = torch.ones ([| 2L; 3L |], dtype = torch.float64)
-        let f, g = (fun (y: torch.Tensor) -> y.square().sum()), (fun (y: torch.Tensor) -> y.sin ())
+        let f, g = (fun (y: torch.Tensor) -> y.Squared().sum()), (fun (y: torch.Tensor) -> y.sin ())
         slip "f" (fun () -> Diff.grad g x)
         slip "f" (fun () -> Diff.hessian g x)
         slip "f" (fun () -> Diff.laplacian g x)
@@ -92,7 +93,7 @@ let ``what libtorch cannot differentiate is an exception that says why`` () =
         let overwriting (y: torch.Tensor) =
             let e = y.exp ()
             let value = e.mul(e).sum()
-            e.add_ (torch.ones_like e) |> ignore
+            e.Accumulate(torch.ones_like e)
             value
 
         Assert.Contains("inplace", refused (fun () -> Diff.grad overwriting x))
@@ -159,7 +160,7 @@ let ``every form leaves its answers and nothing else`` () =
             (fun f a ->
                 Lifetime.keep (fun () ->
                     let needy = ((a.detach ()).clone()).requires_grad_ true
-                    Diff.fixedPoint 1e-3 100 (fun a z -> Elementwise.times 0.1 ((f a).add(z: torch.Tensor))) a needy))
+                    Diff.fixedPoint 1e-3 100 (fun a z -> Elementwise.times 0.1 ((f a).Plus(z: torch.Tensor))) a needy))
         ] do
         holds (vectorLaw form)
 
@@ -174,7 +175,7 @@ let ``what a pull-back remembers lives as long as the scope around it`` () =
         Lifetime.born (fun () ->
             use _scope = torch.NewDisposeScope()
             let inside = Lifetime.live ()
-            let struct (_, pullback) = Diff.evalReverseDiff (fun y -> y.square ()) x
+            let struct (_, pullback) = Diff.evalReverseDiff (fun y -> y.Squared()) x
             // f x, and the two ends of the tape.
             Assert.Equal(inside + 3L, Lifetime.live ())
             use _still = torch.no_grad ()
@@ -187,7 +188,7 @@ let ``what a pull-back remembers lives as long as the scope around it`` () =
 let ``networks' float32 stays float32`` () =
     Lifetime.within (fun () ->
         let x = (vector [ 1.0; 2.0; 3.0 ]).``to`` torch.float32
-        let f (y: torch.Tensor) = y.square().sum()
+        let f (y: torch.Tensor) = y.Squared().sum()
 
         for answer in
             [
@@ -220,7 +221,7 @@ let ``a loop of gradient steps grows no graph`` () =
             let mutable x = vector [ 3.0; -2.0 ]
 
             for _ in 1..200 do
-                let next = Lifetime.keep (fun () -> x.sub (Elementwise.times 0.1 (Diff.grad (fun y -> y.square().sum()) x)))
+                let next = Lifetime.keep (fun () -> x.sub (Elementwise.times 0.1 (Diff.grad (fun y -> y.Squared().sum()) x)))
                 Assert.False next.requires_grad
                 x.Dispose()
                 x <- next

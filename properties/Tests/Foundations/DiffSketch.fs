@@ -7,6 +7,7 @@ open FsCheck
 open FsCheck.FSharp
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 
 /// A smooth function of the coordinates, one number.
 type Expression =
@@ -27,7 +28,7 @@ let rec evaluate (x: torch.Tensor) (expression: Expression) : torch.Tensor =
     match expression with
     | X i -> x.select (0L, int64 i % x.shape[0])
     | Number c -> torch.tensor (c, dtype = torch.float64)
-    | Sum(a, b) -> (evaluate x a).add(evaluate x b)
+    | Sum(a, b) -> (evaluate x a).Plus(evaluate x b)
     | Product(a, b) -> (evaluate x a).mul(evaluate x b)
     | Sin a -> (evaluate x a).sin()
     | Tanh a -> (evaluate x a).tanh()

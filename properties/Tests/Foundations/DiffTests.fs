@@ -4,6 +4,7 @@ module ValueFlow.Tests.Foundations.DiffTests
 open Xunit
 open TorchSharp
 open ValueFlow.Core.Foundations
+open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Tests.Foundations.DiffSketch
 
 let private epsilon = 1e-4
@@ -41,7 +42,7 @@ let ``the gradient agrees with differences`` () =
     holds (law Diff.grad)
     refutes (law (fun f x -> Elementwise.times 0.999 (Diff.grad f x)))
     // The value seen twice: the gradient of f^2 is no gradient of f.
-    refutes (law (fun f x -> Diff.grad (fun y -> (f y).square()) x))
+    refutes (law (fun f x -> Diff.grad (fun y -> (f y).Squared()) x))
 
 [<Fact>]
 let ``jacobians agree with differences, wide and tall`` () =
@@ -207,7 +208,7 @@ let ``nested derivatives are those of higher order`` () =
         let x = torch.ones ([||], dtype = torch.float64)
         Assert.Equal(1.0, (Diff.diff confusion x).item<float>())
         // The inner derivative depends on x through the closure alone: d/dx d/dy (x^2 y^2) at (3, 1) = 4 x y.
-        let through (x: torch.Tensor) = Diff.diff (fun y -> x.square().mul(y.square ())) (torch.ones ([||], dtype = torch.float64))
+        let through (x: torch.Tensor) = Diff.diff (fun y -> x.Squared().mul(y.Squared())) (torch.ones ([||], dtype = torch.float64))
         Assert.Equal(12.0, (Diff.diff through (Elementwise.times 3.0 x)).item<float>(), 12))
 
 [<Fact>]
@@ -285,7 +286,7 @@ let ``f-forms return f x and the same answer`` () =
             |> List.tryPick id
 
     holds (law Diff.fgrad)
-    refutes (law (fun f x -> let struct (value, gradient) = Diff.fgrad f x in struct (value.square (), gradient)))
+    refutes (law (fun f x -> let struct (value, gradient) = Diff.fgrad f x in struct (value.Squared(), gradient)))
 
 [<Fact>]
 let ``short names and numerical f-forms say the same`` () =
@@ -311,3 +312,43 @@ let ``short names and numerical f-forms say the same`` () =
             exactly (numbers (g x)) (numbers (first (Diff.Numerical.fnumjacobian epsilon g x)))
         ]
         |> List.tryPick id)
+
+[<Fact>]
+let ``a pullback of several values is the sum of the pullbacks of each, for points and parameters`` () =
+    let law
+        (pullback:
+            (torch.Tensor[] -> torch.Tensor[])
+                -> torch.Tensor[]
+                -> torch.Tensor[]
+                -> torch.Tensor[]
+                -> struct (torch.Tensor[] * torch.Tensor[] * torch.Tensor[]))
+        : Law =
+        fun sketch x v ->
+            let f, g = scalar sketch, square sketch
+            let theta = (oneNumber sketch).requires_grad_ true
+            let weight = torch.tensor (0.7, dtype = torch.float64)
+            let y = x.flip 0L
+            // g x + y, and theta f x: two points, two values, one parameter.
+            let values (xs: torch.Tensor[]) : torch.Tensor[] = [| (g xs[0]).Plus xs[1]; (f xs[0]).mul theta |]
+            let struct (found, onPoints, onParameters) = pullback values [| theta |] [| x; y |] [| v; weight |]
+            let direct = values [| x; y |]
+            let onX = (Diff.vjp g x v).Plus(Diff.vjp (fun x -> (f x).mul theta) x weight)
+
+            [
+                agree 1e-12 (numbers direct[0]) (numbers found[0])
+                agree 1e-12 (numbers direct[1]) (numbers found[1])
+                agree 1e-12 (numbers onX) (numbers onPoints[0])
+                agree 1e-12 (numbers v) (numbers onPoints[1])
+                agree 1e-12 (numbers (weight.mul (f x))) (numbers onParameters[0])
+            ]
+            |> List.tryPick id
+
+    holds (law Diff.pullback)
+    // The second value forgotten; the points in the wrong order.
+    refutes (law (fun f parameters xs vs -> Diff.pullback f parameters xs [| vs[0]; torch.zeros_like vs[1] |]))
+
+    refutes (
+        law (fun f parameters xs vs ->
+            let struct (values, onPoints, onParameters) = Diff.pullback f parameters xs vs
+            struct (values, Array.rev onPoints, onParameters))
+    )
