@@ -4,4 +4,15 @@ namespace ValueFlow.Studies
 module Catalogue =
 
     /// All of them, in the order of the list.
-    let all: Study[] = [| FrozenLakeStudy(); CliffStudy(); CounterexampleStudy() |]
+    let all: Study[] =
+        [|
+            FrozenLakeStudy()
+            CliffStudy()
+            CounterexampleStudy()
+            InterpolantStudy()
+        |]
+
+    /// Those that the tour shows: as few as give an idea of the whole, and done in a minute.
+    let tour: Study[] =
+        let shown = [ "frozen-lake"; "cliff"; "counterexample"; "stochastic-interpolant" ]
+        all |> Array.filter (fun study -> List.contains study.Name shown)
