@@ -10,6 +10,8 @@ module Catalogue =
             CliffStudy()
             CounterexampleStudy()
             InterpolantStudy()
+            GaussianInterpolantStudy()
+            DataCouplingStudy()
         |]
 
     /// Those that the tour shows: as few as give an idea of the whole, and done in a minute.

@@ -38,7 +38,7 @@ module BlobImages =
     /// The mask of the known half, (count, 64).
     let mask (count: int) : torch.Tensor =
         let row = Array.init (side * side) (fun pixel -> if isKnown pixel then 1.0f else 0.0f)
-        Lifetime.keep (fun () -> (torch.tensor row).reshape(1L, -1L).repeat (int64 count, 1L))
+        Lifetime.keep (fun () -> (torch.tensor row).reshape(1L, -1L).repeat(int64 count, 1L))
 
     /// The pixels of the half that is not known, (count, 32).
     let unknown (images: torch.Tensor) : torch.Tensor =

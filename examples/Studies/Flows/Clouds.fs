@@ -7,6 +7,17 @@ open ValueFlow.Core.Flows
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Foundations.Arithmetic
 
+/// What a flow costs.
+type internal Way =
+    {
+        /// int E |b|^2 dt: the path energy.
+        Energy: float
+        /// W2^2 between the points at its start and at its end: what any flow costs at least that has these ends.
+        LeastEnergy: float
+        /// int E |x_1 - x_0 - b|^2 dt: zero for straight paths at constant speed. Liu, Gong and Liu 2023, "Flow Straight and Fast".
+        Bend: float
+    }
+
 /// Batches of points of the plane: run along flows, measured, drawn.
 module internal Clouds =
 
@@ -19,18 +30,21 @@ module internal Clouds =
         let all = numbers points
         struct (Array.init (all.Length / 2) (fun i -> all[2 * i]), Array.init (all.Length / 2) (fun i -> all[2 * i + 1]))
 
-    /// The first points of a batch as a layer.
-    let layer (name: string) (colour: LayerColour) (count: int) (points: torch.Tensor) : PlaneLayer =
+    /// The first points of a batch as a layer; the radius is in pixels.
+    let layer (name: string) (colour: LayerColour) (radius: float) (count: int) (points: torch.Tensor) : PlaneLayer =
         let struct (x, y) = columns points
-        PointLayer(name, Array.truncate count x, Array.truncate count y, colour)
+        PointLayer(name, Array.truncate count x, Array.truncate count y, colour, radius)
 
     /// The ways of the first points through batches at growing times, coloured by time.
     let paths (name: string) (count: int) (times: float[]) (states: torch.Tensor[]) : PlaneLayer =
         let all = states |> Array.map columns
-        let along (pick: struct (float[] * float[]) -> float[]) = Array.init count (fun k -> all |> Array.map (fun state -> (pick state)[k]))
+
+        let along (pick: struct (float[] * float[]) -> float[]) =
+            Array.init count (fun k -> all |> Array.map (fun state -> (pick state)[k]))
+
         PathLayer(name, along (fun struct (x, _) -> x), along (fun struct (_, y) -> y), times = Array.create count times)
 
-    /// The density of a sample on a grid, by normal kernels of a width.
+    /// The density of a sample on a grid, by normal kernels of a width, divided by its largest value.
     let density (name: string) (limits: PlaneLimits) (width: float) (points: torch.Tensor) : PlaneLayer =
         let side = 64
         let struct (x, y) = columns points
@@ -40,7 +54,6 @@ module internal Clouds =
             Array.init side (fun i -> values |> Array.map (fun v -> exp (-0.5 * ((v - at low high i) / width) ** 2.0)))
 
         let across, up = kernels limits.XLow limits.XHigh x, kernels limits.YLow limits.YHigh y
-        let factor = 1.0 / (2.0 * System.Math.PI * width * width * float x.Length)
 
         let values =
             Array2D.init side side (fun i j ->
@@ -50,9 +63,10 @@ module internal Clouds =
                 for k in 0 .. a.Length - 1 do
                     sum <- sum + a[k] * b[k]
 
-                factor * sum)
+                sum)
 
-        DensityLayer(name, limits, values, 12)
+        let peak = values |> Seq.cast<float> |> Seq.max
+        DensityLayer(name, limits, values |> Array2D.map (fun value -> value / peak), 10)
 
     let private ended (samples: Samples) : Samples =
         match samples.Reason with
@@ -72,10 +86,7 @@ module internal Clouds =
 
     /// The flow of a velocity from 0 to 1 in equal steps of a scheme.
     let steps (cancellation: CancellationToken) (scheme: Scheme) (count: int) (velocity: Field) (start: torch.Tensor) : Samples =
-        let options =
-            { Sampler.equalSteps scheme count TimeInterval.whole with
-                Cancellation = cancellation
-            }
+        let options = { Sampler.equalSteps scheme count TimeInterval.whole with Cancellation = cancellation }
 
         ended (Sampler.ode options TimeInterval.whole velocity start)
 
@@ -101,21 +112,24 @@ module internal Clouds =
     /// E |x|^2 over the rows of a batch.
     let meanSquare (x: torch.Tensor) : float = Lifetime.within (fun () -> (x.``to``(torch.float64).Squared().sum(1L)).mean().item<float>())
 
-    /// int E |b|^2 dt along the flow (the path energy), and int E |x_1 - x_0 - b|^2 dt (zero for straight paths; Liu, Gong and Liu 2023), by the trapezoidal rule.
-    let energyAndBend (cancellation: CancellationToken) (velocity: Field) (start: torch.Tensor) : struct (float * float) =
+    /// What the flow of a velocity costs on the points of a batch, by the trapezoidal rule at 33 times.
+    let way (cancellation: CancellationToken) (velocity: Field) (start: torch.Tensor) : Way =
         Lifetime.within (fun () ->
             let times = Array.init 33 (fun i -> float i / 32.0)
             let run = flow cancellation 1e-4 times velocity start
             let chord = run.Final.sub start
             let weight i = if i = 0 || i = times.Length - 1 then 0.5 / 32.0 else 1.0 / 32.0
 
-            let terms =
+            let integral (integrand: torch.Tensor -> torch.Tensor) =
                 run.Saved
-                |> Array.mapi (fun i x ->
-                    let b = velocity.Apply (torch.tensor (times[i], dtype = x.dtype)) x
-                    struct (weight i * meanSquare b, weight i * meanSquare (chord.sub b)))
+                |> Array.mapi (fun i x -> weight i * meanSquare (integrand (velocity.Apply (torch.tensor (times[i], dtype = x.dtype)) x)))
+                |> Array.sum
 
-            struct (terms |> Array.sumBy (fun struct (e, _) -> e), terms |> Array.sumBy (fun struct (_, s) -> s)))
+            {
+                Energy = integral id
+                LeastEnergy = (Wasserstein.w2 cancellation (Sample.OfTensor start) (Sample.OfTensor run.Final)).LowerBound ** 2.0
+                Bend = integral chord.sub
+            })
 
     /// The largest difference between the moments of a batch and those of a normal law: of the means, and of the covariances.
     let momentError (law: GaussianLaw) (points: torch.Tensor) : float =

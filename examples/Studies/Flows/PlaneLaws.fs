@@ -12,17 +12,17 @@ module PlaneLaws =
 
     /// Eight normal laws of one deviation, evenly on a circle around zero, of equal weight: a mixture in closed form.
     let circle (radius: float) (deviation: float) : MixtureLaw =
-        let centres =
-            Array.init 8 (fun k ->
-                [|
-                    radius * Double.CosPi(float k / 4.0)
-                    radius * Double.SinPi(float k / 4.0)
-                |])
+        let centres = Array.init 8 (fun k -> [| radius * Double.CosPi(float k / 4.0); radius * Double.SinPi(float k / 4.0) |])
 
         MixtureLaw.around centres deviation
 
     /// Eight normal laws on a circle of radius 3, deviation 0.25.
     let eightGaussians: RowSource = RowSource.mixture "8 gaussians, radius 3, deviation 0.25" (circle 3.0 0.25)
+
+    /// Two normal laws with different means and correlations, neither of them round.
+    let normalPair: struct (GaussianLaw * GaussianLaw) =
+        struct (GaussianLaw.create [| -1.0; 0.5 |] (array2D [ [ 0.5; 0.2 ]; [ 0.2; 0.8 ] ]),
+                GaussianLaw.create [| 2.0; 1.0 |] (array2D [ [ 1.5; -0.6 ]; [ -0.6; 0.7 ] ]))
 
     let private moonDeviation = 0.15
 
