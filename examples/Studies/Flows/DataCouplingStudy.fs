@@ -8,7 +8,7 @@ open ValueFlow.Core.Foundations
 open ValueFlow.Core.Foundations.Arithmetic
 open ValueFlow.Core.Learning
 
-/// A flow that starts from a spoilt copy of the data instead of noise: points of the plane, a normal law in closed form, and halves of images.
+/// A flow that starts from a noisy copy of the data instead of noise: points of the plane, a normal law in closed form, and halves of images.
 [<Sealed>]
 type DataCouplingStudy() =
     inherit
@@ -66,7 +66,7 @@ type DataCouplingStudy() =
                 [|
                     fit "images from their known half" imageNetwork (FlowMatching.coupled "in-painting" inPaint images) imageSteps
                     fit "images from noise" imageNetwork (FlowMatching.coupled "noise" fromNoise images) imageSteps
-                    fit "points from a spoilt copy" Fits.plane (FlowMatching.coupled "deviation 0.3" perturb data) planeSteps
+                    fit "points from a noisy copy" Fits.plane (FlowMatching.coupled "deviation 0.3" perturb data) planeSteps
                     fit "points from noise" Fits.plane (FlowMatching.coupled "noise" DataCoupling.independent data) planeSteps
                 |]
             |> Array.map _.Network
@@ -82,7 +82,7 @@ type DataCouplingStudy() =
 
         let starts =
             [|
-                "spoilt copy, x1 + 0.3 noise", copies, NetworkField.field networks[2]
+                "a noisy copy, x1 + 0.3 noise", copies, NetworkField.field networks[2]
                 "noise, N(0, I)", noise, NetworkField.field networks[3]
             |]
 
@@ -184,7 +184,7 @@ type DataCouplingStudy() =
             Findings =
                 [|
                     Findings.target
-                        "four Euler steps from a spoilt copy: sliced W2, ratio to the flow from noise"
+                        "four Euler steps from a noisy copy: sliced W2, ratio to the flow from noise"
                         0.7
                         Relation.AtMost
                         "entry P043"
@@ -275,9 +275,9 @@ type DataCouplingStudy() =
                         -1.0,
                         1.0
                     )
-                    PanelFigure("Paths from a spoilt copy are short", [| pathPanel 0; pathPanel 1 |])
+                    PanelFigure("Paths from a noisy copy are short", [| pathPanel 0; pathPanel 1 |])
                     LineFigure(
-                        "Few steps are enough from a spoilt copy",
+                        "Few steps are enough from a noisy copy",
                         "Euler steps",
                         "sliced W2 to the data",
                         [|
@@ -285,7 +285,7 @@ type DataCouplingStudy() =
                                 let name, _, _ = starts[k]
                                 Worlds.curve $"from {name}" (stepCounts |> Array.map float) curves[k]
 
-                            Worlds.curve "doing nothing: the spoilt copy" [| 1.0; 16.0 |] [| before[0]; before[0] |]
+                            Worlds.curve "doing nothing: the noisy copy" [| 1.0; 16.0 |] [| before[0]; before[0] |]
                             Worlds.curve "another sample of the data" [| 1.0; 16.0 |] [| floor; floor |]
                         |],
                         true

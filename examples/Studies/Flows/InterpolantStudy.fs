@@ -185,7 +185,7 @@ type InterpolantStudy() =
         let limits = PlaneLimits.Of(-4.2, 4.2, -4.2, 4.2)
 
         let densityPanel (k: int) : PlaneFigure =
-            PlaneFigure($"t = {panelTimes[k]}", "x", "y", [| Clouds.density "density / peak" limits 0.15 marginals[k] |])
+            PlaneFigure($"t = {panelTimes[k]}", "x", "y", [| Clouds.density "density / peak" limits 0.22 marginals[k] |])
 
         let cloudPanel (k: int) : PlaneFigure =
             let points times saved = onTheWay times saved panelTimes[k]
@@ -232,7 +232,7 @@ type InterpolantStudy() =
                         accuracy $"energy distance to the moons, noise level {fst levels[k]}" distances[k + 1]
                     Findings.calibrated
                         "ordinary and stochastic equations have the law of x_t on the way, too: largest energy distance at t = 1/4, 1/2, 3/4"
-                        (if quick then 0.1 else 0.03)
+                        (if quick then 0.1 else 0.015)
                         Relation.AtMost
                         (max odeApart (Array.max noisyApart))
                     Findings.target
@@ -262,12 +262,12 @@ type InterpolantStudy() =
                         (ways[1].Energy / ways[1].LeastEnergy)
                     Findings.calibrated
                         "optimal-transport pairs make paths straight: int E|x1 - x0 - b|^2, ratio to pairs at random"
-                        0.35
+                        0.02
                         Relation.AtMost
                         (ways[1].Bend / ways[0].Bend)
                     Findings.calibrated
                         "and one Euler step far better: energy distance, ratio to pairs at random"
-                        0.25
+                        0.1
                         Relation.AtMost
                         (few[1].[0] / few[0].[0])
                 |]
