@@ -56,7 +56,7 @@ type DataCouplingStudy() =
                 Steps = steps
             }
 
-        let planeSteps, imageSteps = (if quick then 600 else 3000), (if quick then 500 else 4000)
+        let planeSteps, imageSteps = (if quick then 1500 else 3000), (if quick then 500 else 4000)
 
         let networks =
             Fits.run

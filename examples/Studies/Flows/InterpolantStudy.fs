@@ -79,7 +79,7 @@ type InterpolantStudy() =
         let first, last = PlaneLaws.eightGaussians, PlaneLaws.twoMoons
         let bridge, straight = Interpolant.brownianBridge 1.0, Interpolant.linear Latent.none
         let count = if quick then 1000 else 2000
-        let steps = if quick then 800 else 4000
+        let steps = if quick then 1200 else 4000
         let atRandom = FlowMatching.between Coupling.independent first last
         let byTransport = FlowMatching.between (Coupling.exact SquaredEuclidean) first last
 
@@ -178,7 +178,7 @@ type InterpolantStudy() =
 
         let accuracy text measured =
             if quick then
-                Findings.calibrated text 0.15 Relation.AtMost measured
+                Findings.calibrated text 0.06 Relation.AtMost measured
             else
                 Findings.target text 0.02 Relation.AtMost "entry P155, unit: the plane's, laws of radius 3 and 2" measured
 
