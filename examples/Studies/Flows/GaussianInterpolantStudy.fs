@@ -21,6 +21,7 @@ type GaussianInterpolantStudy() =
     static let source = "closed form: Albergo, Boffi and Vanden-Eijnden 2023, Stochastic Interpolants, appendix A"
 
     override _.Run(seed, quick, progress, cancellation) =
+        Lifetime.requireTorch ()
         use _plain = torch.no_grad ()
         use _scope = torch.NewDisposeScope()
         let struct (first, last) = PlaneLaws.normalPair
@@ -353,6 +354,6 @@ type GaussianInterpolantStudy() =
             Notes =
                 [|
                     "N((-1, 0.5), (0.5, 0.2; 0.2, 0.8)) to N((2, 1), (1.5, -0.6; -0.6, 0.7)), independent. The ordinary equation carries points that have exactly the moments of the first law, so that no sampling error hides an error of the field."
-                    $"Networks: 64, 64, 64 units (SELU), {steps} steps of 128 pairs. The relative error of a velocity is large where the velocity itself is small."
+                    $"Networks: 64, 64, 64 units (SELU), {steps} steps of 128 pairs. Relative errors are large where the target itself is small: a denoiser near both ends, where x_t tells next to nothing of z."
                 |]
         }

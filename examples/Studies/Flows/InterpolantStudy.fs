@@ -74,6 +74,7 @@ type InterpolantStudy() =
         |]
 
     override _.Run(seed, quick, progress, cancellation) =
+        Lifetime.requireTorch ()
         use _plain = torch.no_grad ()
         use _scope = torch.NewDisposeScope()
         let first, last = PlaneLaws.eightGaussians, PlaneLaws.twoMoons
