@@ -90,7 +90,7 @@ module Ode =
                 saved
                 |> Array.mapi (fun lane target ->
                     let row = a.narrow (0L, int64 lane, 1L)
-                    if target < 0 then row else row.Plus (cotangent.Saved[target].narrow(0L, int64 lane, 1L)))
+                    if target < 0 then row else row.Plus(cotangent.Saved[target].narrow(0L, int64 lane, 1L)))
 
             torch.cat (rows, 0L)
 

@@ -49,7 +49,7 @@ module ReversibleHeun =
             let before = slope terms s state.Companion du
             let companion = state.X.Plus(state.X).sub(state.Companion).Plus before
             let after = slope terms t companion du
-            struct (state.X.Plus (Elementwise.times 0.5 (before.Plus after)), companion))
+            struct (state.X.Plus(Elementwise.times 0.5 (before.Plus after)), companion))
 
     /// The state at time s from that at time t: the inverse of the step.
     let undo (terms: Term list) (s: float) (t: float) (state: ReversibleState) : ReversibleState =

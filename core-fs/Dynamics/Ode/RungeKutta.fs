@@ -15,7 +15,7 @@ module RungeKutta =
         row
         |> Array.iteri (fun j a ->
             if a <> 0.0 then
-                sum <- sum.Plus (Elementwise.times a slopes[j]))
+                sum <- sum.Plus(Elementwise.times a slopes[j]))
 
         sum
 

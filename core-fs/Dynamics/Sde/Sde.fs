@@ -130,8 +130,7 @@ module Sde =
         : SdeSolution =
         require options equation path x0 t0 t1
         let struct (drifts, diffusions) = options.Scheme.Evaluations
-        let h = (t1 - t0) / float options.Steps
-        let time (n: int) = if n = options.Steps then t1 else t0 + float n * h
+        let time (n: int) = if n = options.Steps then t1 else t0 + float n * ((t1 - t0) / float options.Steps)
         let saved, savedTimes = ResizeArray<torch.Tensor>(), ResizeArray<float>()
 
         let finite (x: torch.Tensor) = Lifetime.within (fun () -> (x.detach().isfinite().all()).item<bool>())
@@ -160,8 +159,10 @@ module Sde =
             elif options.Cancellation.IsCancellationRequested then
                 reason <- ValueSome Reason.Cancelled
             else
-                let noise = path.Step(time n, time (n + 1))
-                let next = options.Scheme.Step.Invoke(equation, time n, h, state, noise)
+                // The difference of the times, so that no stage lies past the end.
+                let t, h = time n, time (n + 1) - time n
+                let noise = path.Step(t, time (n + 1))
+                let next = options.Scheme.Step.Invoke(equation, t, h, state, noise)
                 noise.Increment.Dispose()
                 noise.Area.Dispose()
 

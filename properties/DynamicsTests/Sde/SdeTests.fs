@@ -263,6 +263,21 @@ let ``what does not fit is refused before the first step, and what goes wrong on
     Assert.Equal(3, cancelled.Steps)
 
 [<Fact>]
+let ``no stage lies past the end, whatever the number of steps`` () =
+    let within =
+        Field.atTime "on [0, 1] only" (fun t x -> if t > 1.0 then invalidArg "t" $"{t} lies past the end" else torch.zeros_like x)
+
+    let equation = StochasticEquation.diagonal within within
+
+    for steps in 1..200 do
+        let path = BrownianPath.Create(10, 0.0, 1.0, steps, [ 1L; 1L ], torch.float64)
+
+        for scheme in SdeScheme.all do
+            use start = torch.zeros ([| 1L; 1L |], dtype = torch.float64)
+            use solution = Sde.solve (SdeOptions.create scheme steps) { equation with Calculus = scheme.Calculus } path start 0.0 1.0
+            Assert.Equal(Reason.ReachedEnd, solution.Reason)
+
+[<Fact>]
 let ``a solve leaves its solution behind and nothing else, and its start as it was`` () =
     let path = path 9 1L
 
