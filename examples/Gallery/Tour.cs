@@ -60,7 +60,7 @@ internal static class Tour
             );
 
         bool good = true;
-        foreach (var (number, study) in Catalogue.all.Index())
+        foreach (var (number, study) in Catalogue.tour.Index())
         {
             good &= StudyCommands.Show(terminal, $"{number + 3}. {study.Title}", study, study.Run(1, true, StudyCommands.Progress(terminal), cancellation), report);
         }
