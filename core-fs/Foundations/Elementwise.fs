@@ -15,8 +15,8 @@ module Elementwise =
     let times (a: float) (x: torch.Tensor) : torch.Tensor = withNumber a (fun scalar -> x.mul scalar)
     /// x + y. TorchSharp's own sum of two tensors passes the factor one on as such a number.
     let sum (x: torch.Tensor) (y: torch.Tensor) : torch.Tensor = withNumber 1.0 (fun one -> x.add (y, one))
-    /// x + c.
-    let plus (c: float) (x: torch.Tensor) : torch.Tensor = withNumber c (fun scalar -> x.add scalar)
+    /// x + c. TorchSharp's own such sum makes a factor one likewise.
+    let plus (c: float) (x: torch.Tensor) : torch.Tensor = withNumber c (fun scalar -> withNumber 1.0 (fun one -> x.add (scalar, one)))
     /// x / a.
     let over (a: float) (x: torch.Tensor) : torch.Tensor = withNumber a (fun scalar -> x.div scalar)
     /// x + a y, in one call.

@@ -2,6 +2,7 @@ namespace ValueFlow.Core.Values
 
 open System
 open System.Collections.Generic
+open System.Threading
 open ValueFlow.Core.Foundations
 
 /// Collects the parts of a model in any order, checks them all, and freezes. Rows that sum to one within 1e-6 are normalised and
@@ -177,8 +178,18 @@ type ModelBuilder(stateCount: int) =
         with get () = limit
         and set value = limit <- value
 
-    /// Checks everything and freezes: the model, or all that is wrong with it, in the order of the places.
-    member _.Build() : Result<Model, ModelError list> =
+    /// Ends <c>Build</c> with an OperationCanceledException; none by default.
+    member val Cancellation: CancellationToken = CancellationToken.None with get, set
+
+    /// Checks everything and freezes: the model, or all that is wrong with it, in the order of the places. Throws an OperationCanceledException if it was cancelled.
+    member this.Build() : Result<Model, ModelError list> =
+        let cancellation = this.Cancellation
+
+        // Now and then: a million states take a second.
+        let watch (i: int) =
+            if i &&& 0xFFFF = 0 then
+                cancellation.ThrowIfCancellationRequested()
+
         if stateCount <= 0 then
             report ModelFault.NoStates -1 -1 -1
 
@@ -189,6 +200,8 @@ type ModelBuilder(stateCount: int) =
             let mutable inOrder = true
 
             for i in 1 .. order.Length - 1 do
+                watch i
+
                 let compared =
                     if states[i - 1] <> states[i] then compare states[i - 1] states[i]
                     elif actions[i - 1] <> actions[i] then compare actions[i - 1] actions[i]
@@ -221,6 +234,7 @@ type ModelBuilder(stateCount: int) =
         let mutable k = 0
 
         while k < count do
+            watch offsets.Count
             let first = order[k]
             let state, action = states[first], actions[first]
             let start = k
@@ -300,6 +314,8 @@ type ModelBuilder(stateCount: int) =
         let compact (values: 'a[]) = if Array.forall id kept then values else Array.zip values kept |> Array.filter snd |> Array.map fst
 
         let shift = Array.scan (fun sum keep -> if keep then sum + 1 else sum) 0 kept
+
+        cancellation.ThrowIfCancellationRequested()
 
         for state in 0 .. stateCount - 1 do
             if rowOffsets[state + 1] = 0 && not (terminal.Contains state) && errorCount = 0 then

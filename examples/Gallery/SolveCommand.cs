@@ -241,9 +241,15 @@ internal static class SolveCommand
             model.StateCount,
             s => [model.StateName(s), Number(solution.Values[s]), Number(solution.Lower[s]), Number(solution.Upper[s])]
         );
+        string policy = Path.Combine(folder, "policy.csv");
         if (solution.Policy.Count > 0)
         {
-            Csv(Path.Combine(folder, "policy.csv"), "state,action", model.StateCount, s => [model.StateName(s), solution.ActionOf(s)]);
+            Csv(policy, "state,action", model.StateCount, s => [model.StateName(s), solution.ActionOf(s)]);
+        }
+        else
+        {
+            // An older run's decisions do not belong to these values.
+            File.Delete(policy);
         }
 
         HtmlReport report = new($"{Path.GetFileName(request.File)}: {Describe(request)}");

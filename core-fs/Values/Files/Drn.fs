@@ -155,7 +155,7 @@ module Drn =
             use reader = new LineReader(path, findings, cancellation)
             let head = header findings reader
             let index = chooseReward findings reward head.Rewards
-            builder <- ModelBuilder head.States
+            builder <- ModelBuilder(head.States, Cancellation = cancellation)
             builder.ErrorLimit <- limit
             // The line of each state.
             let stateLines = ResizeArray<int>()

@@ -54,7 +54,7 @@ module PrismReader =
                 if numbers |> Array.pairwise |> Array.exists (fun (fewer, more) -> fewer > more) then
                     refuse findings reader.Number "a choice for each state, and a transition for each choice" headerText
 
-                builder <- ModelBuilder states
+                builder <- ModelBuilder(states, Cancellation = cancellation)
                 builder.ErrorLimit <- limit
                 let least = if isMdp then 4 else 3
                 let shape = if isMdp then "state choice successor probability [action]" else "state successor probability"

@@ -2,6 +2,7 @@ namespace ValueFlow.Core.Values
 
 open System
 open System.Collections.Generic
+open System.Threading
 open ValueFlow.Core.Foundations
 
 /// A model in which some states are decided, some components have become one unknown, and the rest is a transient system.
@@ -24,6 +25,7 @@ module internal Collapsed =
     /// One unknown for each state that is not decided, but one for all states of a component. Rows inside a component vanish; staying there for
     /// ever is a way out of value zero where <c>mayStay</c>. Sums are of sign * (P (r + V)) over decided successors.
     let create
+        (cancellation: CancellationToken)
         (model: Model)
         (sign: float)
         (rewards: bool)
@@ -32,11 +34,14 @@ module internal Collapsed =
         (inside: bool[])
         (mayStay: bool)
         : Collapsed =
+        let watch = Interruptible.watch cancellation
         let unknowns = Array.create model.stateCount -1
         let members = ResizeArray<ResizeArray<int>>()
         let ofComponent = Dictionary<int, int>()
 
         for s in 0 .. model.stateCount - 1 do
+            watch ()
+
             if decided[s].IsNone then
                 let known, unknown = if components[s] < 0 then false, -1 else ofComponent.TryGetValue components[s]
 
@@ -60,6 +65,8 @@ module internal Collapsed =
         let builder = TransientSystem.Builder(members.Count, 2 * longest)
 
         for unknown in 0 .. members.Count - 1 do
+            watch ()
+
             for s in members[unknown] do
                 for row in model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 do
                     if not inside[row] then

@@ -1,6 +1,7 @@
 namespace ValueFlow.Core.Values
 
 open System.Collections.Generic
+open System.Threading
 
 /// Where a process can stay for ever: sets of states, each with rows that lead nowhere else, in which every state reaches every other.
 /// de Alfaro 1997, "Formal verification of probabilistic systems".
@@ -9,7 +10,7 @@ module EndComponents =
 
     /// For each state the number of its strongly connected component, along the transitions of the rows that are allowed. Tarjan 1972,
     /// "Depth-first search and linear graph algorithms", without recursion.
-    let internal strong (model: Model) (allowed: bool[]) : int[] =
+    let internal strong (watch: unit -> unit) (model: Model) (allowed: bool[]) : int[] =
         let count = model.stateCount
         let index, low, result = Array.create count -1, Array.zeroCreate count, Array.create count -1
         let stack, work = Stack<int>(), Stack<struct (int * int * int)>()
@@ -30,6 +31,7 @@ module EndComponents =
                 visit root
 
                 while work.Count > 0 do
+                    watch ()
                     let struct (s, row, transition) = work.Pop()
 
                     if row >= model.rowOffsets[s + 1] then
@@ -64,16 +66,18 @@ module EndComponents =
 
         result
 
-    /// The maximal end components of the rows that are allowed: for each state its component, or -1; and for each row whether it stays in one.
-    let find (model: Model) (allowed: bool[]) : struct (int[] * bool[]) =
+    let internal findUntil (cancellation: CancellationToken) (model: Model) (allowed: bool[]) : struct (int[] * bool[]) =
+        let watch = Interruptible.watch cancellation
         let staying = Array.copy allowed
-        let mutable strongly = strong model staying
+        let mutable strongly = strong watch model staying
         let mutable changed = true
 
         while changed do
             changed <- false
 
             for s in 0 .. model.stateCount - 1 do
+                watch ()
+
                 for row in model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 do
                     if staying[row] then
                         for k in model.offsets[row] .. model.offsets[row + 1] - 1 do
@@ -82,12 +86,13 @@ module EndComponents =
                                 changed <- true
 
             if changed then
-                strongly <- strong model staying
+                strongly <- strong watch model staying
 
         let numbers = Dictionary<int, int>()
 
         let components =
             Array.init model.stateCount (fun s ->
+                watch ()
                 let rows = seq { model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 }
 
                 if rows |> Seq.exists (fun row -> staying[row]) then
@@ -99,6 +104,9 @@ module EndComponents =
                     -1)
 
         struct (components, staying)
+
+    /// The maximal end components of the rows that are allowed: for each state its component, or -1; and for each row whether it stays in one.
+    let find (model: Model) (allowed: bool[]) : struct (int[] * bool[]) = findUntil CancellationToken.None model allowed
 
     /// For each component its states.
     let internal members (components: int[]) : int[][] =

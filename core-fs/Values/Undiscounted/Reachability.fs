@@ -13,10 +13,12 @@ module Reachability =
     let private Method = "policy iteration, enclosed"
 
     // The states from which some policy reaches the target with positive probability.
-    let private canReach (model: Model) (target: bool[]) =
+    let private canReach (watch: unit -> unit) (model: Model) (target: bool[]) =
         let predecessors = Array.init model.stateCount (fun _ -> ResizeArray<int>(0))
 
         for s in 0 .. model.stateCount - 1 do
+            watch ()
+
             for row in model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 do
                 for k in model.offsets[row] .. model.offsets[row + 1] - 1 do
                     if model.Continuation k > 0.0 then
@@ -26,6 +28,8 @@ module Reachability =
         let queue = Queue<int>(Seq.filter (fun s -> target[s]) (seq { 0 .. model.stateCount - 1 }))
 
         while queue.Count > 0 do
+            watch ()
+
             for s in predecessors[queue.Dequeue()] do
                 if not reached[s] then
                     reached[s] <- true
@@ -34,7 +38,7 @@ module Reachability =
         reached
 
     // For each state a row by which it avoids the target for ever, whatever happens; -1 where there is none, -2 in terminal states.
-    let private avoiding (model: Model) (target: bool[]) =
+    let private avoiding (watch: unit -> unit) (model: Model) (target: bool[]) =
         let inside = Array.init model.stateCount (fun s -> not target[s])
         let rows = Array.create model.stateCount -2
 
@@ -49,6 +53,8 @@ module Reachability =
             shrinking <- false
 
             for s in 0 .. model.stateCount - 1 do
+                watch ()
+
                 if inside[s] && not (model.IsTerminal s) then
                     match Seq.tryFind stays (seq { model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 }) with
                     | Some row -> rows[s] <- row
@@ -78,13 +84,14 @@ module Reachability =
             let target = Array.zeroCreate model.stateCount
             states |> Array.iter (fun s -> target[s] <- true)
             let maximise = direction = Direction.Maximise
+            let watch = Interruptible.watch options.Cancellation
 
             let struct (never, rowOf) =
                 if maximise then
-                    let reached = canReach model target
+                    let reached = canReach watch model target
                     struct (Array.map not reached, (fun s -> model.rowOffsets[s]))
                 else
-                    let struct (inside, rows) = avoiding model target
+                    let struct (inside, rows) = avoiding watch model target
                     struct (inside, (fun s -> if rows[s] >= 0 then rows[s] else model.rowOffsets[s]))
 
             let decided =
@@ -96,6 +103,8 @@ module Reachability =
             // Under a best policy nobody stays in a component that does not hold the target; under a worst one there is none left.
             let allowed =
                 Array.init model.stateCount (fun s ->
+                    watch ()
+
                     [|
                         for row in model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 do
                             decided[s].IsNone
@@ -105,16 +114,18 @@ module Reachability =
                     |])
                 |> Array.concat
 
-            let struct (components, inside) = EndComponents.find model allowed
+            let struct (components, inside) = EndComponents.findUntil options.Cancellation model allowed
             let sign = if maximise then 1.0 else -1.0
-            let collapsed = Collapsed.create model sign false decided components inside false
+            let collapsed = Collapsed.create options.Cancellation model sign false decided components inside false
 
-            match TransientSystem.proper collapsed.System with
+            match TransientSystem.proper options.Cancellation collapsed.System with
             | Error unknowns ->
+                let lost = HashSet unknowns
+
                 let states =
                     seq {
                         for s in 0 .. model.stateCount - 1 do
-                            if List.contains collapsed.Unknowns[s] unknowns then
+                            if lost.Contains collapsed.Unknowns[s] then
                                 s
                     }
 

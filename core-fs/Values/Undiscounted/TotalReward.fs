@@ -93,8 +93,15 @@ module TotalReward =
             let sign = if direction = Direction.Maximise then 1.0 else -1.0
             let each row test = Seq.forall test (seq { model.offsets[row] .. model.offsets[row + 1] - 1 })
             // A row with a continuation below one ends sooner or later: nobody stays by it.
-            let lasting = Array.init model.RowCount (fun row -> each row (fun k -> model.Continuation k = 1.0))
-            let struct (components, inside) = EndComponents.find model lasting
+            let watch = Interruptible.watch options.Cancellation
+
+            let rows (test: int -> bool) =
+                Array.init model.RowCount (fun row ->
+                    watch ()
+                    test row)
+
+            let lasting = rows (fun row -> each row (fun k -> model.Continuation k = 1.0))
+            let struct (components, inside) = EndComponents.findUntil options.Cancellation model lasting
 
             let refused = EndComponents.members components |> Array.tryPick (refusal model sign inside options.Cancellation)
 
@@ -102,12 +109,12 @@ module TotalReward =
             | Some error -> Error error
             | None ->
                 // Where every reward is zero one may rest.
-                let silent = Array.init model.RowCount (fun row -> lasting[row] && each row (fun k -> model.rewards[k] = 0.0))
-                let struct (resting, rests) = EndComponents.find model silent
+                let silent = rows (fun row -> lasting[row] && each row (fun k -> model.rewards[k] = 0.0))
+                let struct (resting, rests) = EndComponents.findUntil options.Cancellation model silent
                 let decided = Array.init model.stateCount (fun s -> if model.IsTerminal s then ValueSome 0.0 else ValueNone)
-                let collapsed = Collapsed.create model sign true decided resting rests true
+                let collapsed = Collapsed.create options.Cancellation model sign true decided resting rests true
 
-                match TransientSystem.proper collapsed.System with
+                match TransientSystem.proper options.Cancellation collapsed.System with
                 | Error unknowns ->
                     let lost = System.Collections.Generic.HashSet unknowns
 

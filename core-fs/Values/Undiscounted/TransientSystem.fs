@@ -2,6 +2,7 @@ namespace ValueFlow.Core.Values
 
 open System
 open System.Collections.Generic
+open System.Threading
 open ValueFlow.Core.Foundations
 
 /// The equations x(i) = max over rows of (c + sum over j of w x(j)) in which some policy leaves for certain, and whoever stays for ever loses without end:
@@ -108,7 +109,8 @@ module internal TransientSystem =
         LinearEvaluation.solveRows system.Count write (Array.init system.Count (fun i -> right chosen[i])) guess cancellation
 
     /// A policy that leaves for certain: for each unknown a row, or the unknowns from which there is none. Rows are chosen by their distance from the way out.
-    let proper (system: TransientSystem) : Result<int[], int list> =
+    let proper (cancellation: CancellationToken) (system: TransientSystem) : Result<int[], int list> =
+        let watch = Interruptible.watch cancellation
         // The largest set in which every unknown reaches the way out by rows that stay in the set.
         let inside = Array.create system.Count true
         let chosen = Array.create system.Count -1
@@ -117,6 +119,8 @@ module internal TransientSystem =
         let ownerOf = Array.zeroCreate<int> system.Constants.Length
 
         for i in 0 .. system.Count - 1 do
+            watch ()
+
             for row in system.RowOffsets[i] .. system.RowOffsets[i + 1] - 1 do
                 ownerOf[row] <- i
 
@@ -129,6 +133,8 @@ module internal TransientSystem =
             let usable row = Seq.forall (fun k -> inside[system.Successors[k]]) (seq { system.Offsets[row] .. system.Offsets[row + 1] - 1 })
 
             let take row =
+                watch ()
+
                 if chosen[ownerOf[row]] < 0 && inside[ownerOf[row]] && usable row then
                     chosen[ownerOf[row]] <- row
                     queue.Enqueue ownerOf[row]

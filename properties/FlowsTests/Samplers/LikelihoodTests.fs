@@ -34,6 +34,16 @@ let ``the log-density along the exact velocity is the closed form: normal laws``
 let ``the log-density along the exact velocity is the closed form: mixtures`` () = holds 20 1e-5 (closedForm Likelihood.logDensity 3)
 
 [<Fact>]
+let ``and the other way round: the base law at time 1`` () =
+    let law (density: Density) (draw: Draw) =
+        let system, x = transport draw 2 2, points draw 20 4 2
+        let turned = { options with Interval = TimeInterval.back }
+        distance (density turned (MixtureLaw.logDensity system.Last) system.Velocity x).LogDensity (MixtureLaw.logDensity system.First x)
+
+    holds 15 1e-5 (law Likelihood.logDensity)
+    refutes 15 1e-5 (law wrongSign)
+
+[<Fact>]
 let ``a divergence of the wrong sign, none at all, and no way back are refuted`` () =
     refutes 20 1e-5 (closedForm wrongSign 3)
 

@@ -57,6 +57,8 @@ let ``few steps are a solve with constant steps, and a loop by hand`` () =
         let few = Sampler.fewStep scheme n TimeInterval.whole system.Velocity x
         Assert.Equal(n, few.Steps)
         Assert.Equal(0, few.Rejections)
+        // Where gradients could be recorded, a solve asks the field once more whether they are.
+        use _plain = torch.no_grad ()
         let solution = Ode.solve (OdeOptions.fixedStep scheme (1.0 / float n)) system.Velocity x 0.0 1.0
         Assert.Equal(solution.Evaluations, few.VelocityEvaluations)
         Assert.Equal<float[]>(values solution.Final, values few.Final)
@@ -151,6 +153,53 @@ let ``the noise of a run is a function of its seed, and a path refines it`` () =
 
     for scheme in SdeScheme.all do
         Assert.True(distance (along scheme 320) fine < 0.1, scheme.Name)
+
+[<Fact>]
+let ``no field is asked beyond the interval, whatever the scheme, the direction and the number of steps`` () =
+    // The first number of steps n for which the sum of the last step's start and its length, rounded, is above 1.
+    let sum n = float (n - 1) * (1.0 / float n) + 1.0 / float n
+    let n = Seq.initInfinite id |> Seq.find (fun n -> n > 1 && sum n > 1.0)
+    use scope = torch.NewDisposeScope()
+
+    let strict =
+        Field.create "inside" (fun t x ->
+            let time = Array.head (values t)
+
+            if not (time >= 0.0 && time <= 1.0) then
+                invalidArg "t" $"{time}"
+
+            x.neg ())
+
+    let x = torch.ones ([| 2L; 3L; 2L |], dtype = torch.float64)
+    let level = Schedule.create (fun t -> if t >= 0.0 && t <= 1.0 then 0.1 * t else nan) (fun _ -> 0.1)
+
+    for interval in [ TimeInterval.whole; TimeInterval.back ] do
+        for scheme in SdeScheme.all do
+            let samples = Sampler.sde (SdeOptions.create scheme n) interval level 3 strict (ScoreModel.Score strict) x
+            Assert.Equal(Reason.ReachedEnd, samples.Reason)
+            Assert.Equal<int64[]>(x.shape, samples.Final.shape)
+
+    // The same equation without that care.
+    let equation = StochasticEquation.additive (Drifts.forward level strict strict) (NoiseLevel.deviation level)
+    let path = BrownianPath.Create(3, 0.0, 1.0, n, List.ofArray x.shape, torch.float64)
+
+    Assert.Contains(
+        "1.000000000000000",
+        refusal (fun () -> Sde.solve (SdeOptions.create SdeScheme.heun n) equation path x 0.0 1.0 |> ignore)
+    )
+
+[<Fact>]
+let ``single precision stays single, and its samples are those of double precision`` () =
+    use scope = torch.NewDisposeScope()
+    let system, x = example ()
+    let score = ScoreModel.Score system.Score
+    let sde x = (Sampler.sde (euler 20) TimeInterval.whole (NoiseLevel.parabola 0.3) 5 system.Velocity score x).Final
+    let few x = (Sampler.fewStep Scheme.heun 8 TimeInterval.back system.Velocity x).Final
+
+    for run in [ sde; few ] do
+        let single = run (x.``to`` torch.float32)
+        Assert.Equal(torch.float32, single.dtype)
+        Assert.True(distance (single.``to`` torch.float64) (run x) < 1e-4)
 
 [<Fact>]
 let ``progress, cancellation and blow-up come through, in the time of the flow`` () =

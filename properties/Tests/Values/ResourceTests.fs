@@ -81,9 +81,16 @@ type ResourceTests(output: ITestOutputHelper) =
 
         apply 1000
         let tensors = Lifetime.live ()
-        let memory = workingSet ()
-        apply 99_000
-        let grown = float (workingSet () - memory) / 1e6
+        // What other tests left behind may go meanwhile: growth is counted from the lowest.
+        let mutable lowest = workingSet ()
+        let mutable grown = 0.0
+
+        for _ in 1..9 do
+            apply 11_000
+            let now = workingSet ()
+            grown <- float (now - lowest) / 1e6
+            lowest <- Math.Min(lowest, now)
+
         output.WriteLine $"working set grew by {grown:F1} MB"
         Assert.Equal(tensors, Lifetime.live ())
         Assert.True(grown < 20.0, $"grew by {grown} MB")
@@ -129,7 +136,6 @@ type ResourceTests(output: ITestOutputHelper) =
             ]
 
         for name, solve in methods do
-            // The median of three: the machine does other things as well.
             let late (pause: int) =
                 GC.Collect()
                 use source = new CancellationTokenSource()
@@ -148,9 +154,15 @@ type ResourceTests(output: ITestOutputHelper) =
                 Assert.Equal(Outcome.Cancelled, solution.Outcome)
                 milliseconds
 
-            let times = [ 150; 300; 500 ] |> List.map late |> List.sort
-            output.WriteLine $"{name}: stopped %A{times} ms after the request"
-            Assert.True(times[1] < 200L, $"{name}: %A{times} ms")
+            // The machine does other things as well: a moment may be tried five times. A method that does not listen is late every time.
+            let rec attempts (pause: int) (times: int64 list) =
+                let times = late pause :: times
+                if times.Head < 200L || times.Length = 5 then times else attempts pause times
+
+            for pause in [ 150; 300; 500 ] do
+                let times = attempts pause []
+                output.WriteLine $"{name}: stopped %A{List.rev times} ms after a request that came after {pause} ms"
+                Assert.True(times.Head < 200L, $"{name}: %A{List.rev times} ms")
 
     [<Fact>]
     member _.``the tabular half runs in a process that cannot load libtorch, and a tensor path says what is missing``() =
