@@ -22,14 +22,18 @@ internal sealed class FlowFigures(Table data, TrainedFlow flow, FlowSamples samp
         yield return Losses();
     }
 
-    private Figure Losses() =>
-        new LineFigure(
+    // Means over as many losses as leave two hundred points: single losses are noise.
+    private Figure Losses()
+    {
+        var points = flow.Losses.Chunk(Math.Max(1, flow.Losses.Count / 200)).ToArray();
+        return new LineFigure(
             "Loss of the training",
             "step",
-            "mean squared error of the velocity (standardised columns)",
-            [Curve("loss", flow.Losses.Select(point => (double)point.Step), flow.Losses.Select(point => point.Loss))],
+            "mean squared error",
+            [Curve("loss, in standardised columns", points.Select(part => (double)part[^1].Step), points.Select(part => part.Average(point => point.Loss)))],
             false
         );
+    }
 
     private IEnumerable<Figure> Line()
     {
