@@ -81,7 +81,7 @@ module Standardisation =
     /// z (B, d) of rows x (B, d) in float64.
     let apply (scale: Standardisation) (x: torch.Tensor) : torch.Tensor =
         require scale x
-        Lifetime.keep (fun () -> (x.sub (spread scale.mean)).div (spread scale.deviation))
+        Lifetime.keep (fun () -> (x.sub (spread scale.mean)).div(spread scale.deviation))
 
     /// x (B, d) of rows z (B, d) in float64.
     let invert (scale: Standardisation) (z: torch.Tensor) : torch.Tensor =

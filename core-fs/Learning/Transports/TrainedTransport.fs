@@ -59,9 +59,7 @@ module TrainedTransport =
         let inner = fused transport
 
         Field.create "velocity" (fun t x ->
-            Lifetime.keep (fun () ->
-                inner.Apply t (Standardisation.apply transport.Scale x)
-                |> Standardisation.stretch transport.Scale))
+            Lifetime.keep (fun () -> inner.Apply t (Standardisation.apply transport.Scale x) |> Standardisation.stretch transport.Scale))
 
     // The result in data units; what it had is freed.
     let private inDataUnits (transport: TrainedTransport) (samples: Samples) : Samples =
@@ -75,7 +73,10 @@ module TrainedTransport =
     /// So many draws of the law at time 0, in data units. Throws an InvalidOperationException if that law is a sample, which a transport does not keep.
     let drawBase (transport: TrainedTransport) (generator: Generator) (count: int) : torch.Tensor =
         if transport.Base <> TransportBase.Normal then
-            raise (InvalidOperationException "the source of this flow is a sample, which it does not keep: transport points of the source instead")
+            raise (
+                InvalidOperationException
+                    "the source of this flow is a sample, which it does not keep: transport points of the source instead"
+            )
 
         if count < 1 then
             invalidArg (nameof count) $"there must be at least 1 sample but there are {count}"
@@ -141,7 +142,9 @@ module TrainedTransport =
             LogDensity = shifted found.LogDensity
             Points = toData found.Points
             Base = toData found.Base
-            Saved = found.Saved |> Array.map (fun saved -> { saved with Points = toData saved.Points; LogDensity = shifted saved.LogDensity })
+            Saved =
+                found.Saved
+                |> Array.map (fun saved -> { saved with Points = toData saved.Points; LogDensity = shifted saved.LogDensity })
         }
 
     [<Literal>]

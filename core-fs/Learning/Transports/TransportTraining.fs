@@ -41,7 +41,9 @@ module TransportTraining =
         : TransportFit =
         let scale = scale source target
         Shape.requireLength (nameof columns) scale.Dimension columns.Length
-        let sample (name: string) (rows: float[][]) = RowSource.ofRows name scale.Dimension (System.ReadOnlySpan(Standardisation.toFloat32 scale rows))
+
+        let sample (name: string) (rows: float[][]) =
+            RowSource.ofRows name scale.Dimension (System.ReadOnlySpan(Standardisation.toFloat32 scale rows))
 
         let start, law =
             match source with

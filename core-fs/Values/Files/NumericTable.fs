@@ -45,7 +45,11 @@ type private TableBuilder(findings: Findings, header: string[], wanted: string[]
         if findings.Count > 0 then
             raise Unreadable
 
-    let chosen = if wanted.Length = 0 then Array.init header.Length id else wanted |> Array.map (fun name -> places[name])
+    let chosen =
+        if wanted.Length = 0 then
+            Array.init header.Length id
+        else
+            wanted |> Array.map (fun name -> places[name])
 
     let tryNumber (text: string) : float voption =
         match Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture) with

@@ -31,7 +31,11 @@ let private roundTrip (convert: Standardisation -> Standardisation) (seed: int, 
         let scale = Standardisation.ofRows data
         let x = tensor data
         let z = Standardisation.apply scale x
-        let moment power = data |> Array.length |> fun n -> ((z.pow (Scalar.op_Implicit (power: float))).sum 0L |> numbers) |> Array.map (fun s -> s / float n)
+
+        let moment power =
+            data
+            |> Array.length
+            |> fun n -> ((z.pow (Scalar.op_Implicit (power: float))).sum 0L |> numbers) |> Array.map (fun s -> s / float n)
 
         let back = Standardisation.invert (convert scale) z
 
@@ -95,11 +99,19 @@ let private mass (logVolume: TrainedTransport -> float) (transport: TrainedTrans
         let n, reach = 40, 6.0
         let mean, deviation = transport.Scale.Mean, transport.Scale.Deviation
         let place k i = mean[k] + deviation[k] * reach * (2.0 * float i / float (n - 1) - 1.0)
-        let grid = [| for i in 0 .. n - 1 do for j in 0 .. n - 1 -> [| place 0 i; place 1 j |] |]
+
+        let grid =
+            [|
+                for i in 0 .. n - 1 do
+                    for j in 0 .. n - 1 -> [| place 0 i; place 1 j |]
+            |]
+
         let cell = (2.0 * reach / float (n - 1)) ** 2.0 * deviation[0] * deviation[1]
         let options = { LikelihoodOptions.standard with Ode = OdeOptions.adaptive Scheme.dormandPrince5 1e-4 }
         let found = TrainedTransport.logDensity options transport (tensor grid)
-        numbers found.LogDensity |> Array.sumBy (fun l -> cell * exp (l + transport.Scale.LogVolume - logVolume transport)))
+
+        numbers found.LogDensity
+        |> Array.sumBy (fun l -> cell * exp (l + transport.Scale.LogVolume - logVolume transport)))
 
 [<Fact>]
 let ``the density in data units integrates to one`` () =
