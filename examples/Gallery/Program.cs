@@ -26,13 +26,14 @@ public static class Program
         CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
         Terminal terminal = new(output, error);
 
-        RootCommand root = new("ValueFlow: operators on values, with certified answers. Without a command: the tour.");
+        RootCommand root = new("ValueFlow: operators on values, with certified answers, and flows between samples. Without a command: the tour.");
         var tour = Tour.Command(terminal, cancellation);
         root.Subcommands.Add(tour);
         root.Subcommands.Add(StudyCommands.List(terminal));
         root.Subcommands.Add(StudyCommands.Run(terminal, cancellation));
         root.Subcommands.Add(StudyCommands.Verify(terminal, cancellation));
         root.Subcommands.Add(SolveCommand.Command(terminal, cancellation));
+        root.Subcommands.Add(FitCommand.Command(terminal, cancellation));
 
         var parsed = root.Parse(args.Length == 0 ? ["tour"] : args);
         try
@@ -50,11 +51,11 @@ public static class Program
             error.WriteLine("Cancelled.");
             return 130;
         }
-        catch (Exception problem) when (problem is ModelFileException or InvalidModelException or UndefinedObjectiveException or UsageException)
+        catch (Exception problem) when (problem is ModelFileException or TableException or InvalidModelException or UndefinedObjectiveException or UsageException)
         {
             return terminal.Refuse(problem.Message);
         }
-        catch (Exception problem) when (problem is ArgumentException or InvalidOperationException or IOException or UnauthorizedAccessException)
+        catch (Exception problem) when (problem is ArgumentException or InvalidOperationException or InvalidDataException or IOException or UnauthorizedAccessException)
         {
             // The name of the argument means something to programmers only.
             return terminal.Refuse(problem is ArgumentException { ParamName: string name } ? problem.Message.Replace($" (Parameter '{name}')", "") : problem.Message);

@@ -55,7 +55,7 @@ internal sealed class Terminal
             return;
         }
 
-        Table table = new() { Border = TableBorder.Rounded, ShowHeaders = columns.Any(column => column != "") };
+        Spectre.Console.Table table = new() { Border = TableBorder.Rounded, ShowHeaders = columns.Any(column => column != "") };
         foreach (string column in columns)
         {
             table.AddColumn(Markup.Escape(column));

@@ -13,7 +13,7 @@ open ValueFlow.Core.Foundations
 module TransitionCsv =
 
     // A line with quoted fields. Names hold no line breaks: a quotation mark that is not closed is an error of its line, not a field of a thousand lines.
-    let private quoted (findings: Findings) (number: int) (line: string) : string[] =
+    let internal quoted (findings: Findings) (number: int) (line: string) : string[] =
         use reader = new StringReader(line)
         let mutable bad = false
         let settings = CsvConfiguration(CultureInfo.InvariantCulture, BadDataFound = (fun _ -> bad <- true))
@@ -26,7 +26,7 @@ module TransitionCsv =
         else
             fields
 
-    let private fields findings number (line: string) = if line.Contains '"' then quoted findings number line else line.Split ','
+    let internal fields findings number (line: string) = if line.Contains '"' then quoted findings number line else line.Split ','
 
     /// Reads a log: either the log, or all that is wrong, at most <c>limit</c> errors in words.
     let read (limit: int) (cancellation: CancellationToken) (path: string) : Result<TransitionLog, FileError list> =

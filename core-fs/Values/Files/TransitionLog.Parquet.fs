@@ -13,8 +13,8 @@ open ValueFlow.Core.Foundations
 module TransitionParquet =
 
     // The library's calls are asynchronous: they are waited for away from any context of the caller's, which could otherwise wait for itself.
-    let private wait (work: unit -> Tasks.Task) = Tasks.Task.Run(Func<Tasks.Task> work).GetAwaiter().GetResult()
-    let private await (work: unit -> Tasks.Task<'a>) = Tasks.Task.Run<'a>(Func<Tasks.Task<'a>> work).GetAwaiter().GetResult()
+    let internal wait (work: unit -> Tasks.Task) = Tasks.Task.Run(Func<Tasks.Task> work).GetAwaiter().GetResult()
+    let internal await (work: unit -> Tasks.Task<'a>) = Tasks.Task.Run<'a>(Func<Tasks.Task<'a>> work).GetAwaiter().GetResult()
 
     let private text (value: obj | null) : string =
         match value with
@@ -26,7 +26,7 @@ module TransitionParquet =
         | other -> other.ToString() |> Option.ofObj |> Option.defaultValue ""
 
     // A column of a row group as text; numbers round-trip.
-    let private column (group: ParquetRowGroupReader) (field: DataField) (count: int) (cancellation: CancellationToken) : string[] =
+    let internal column (group: ParquetRowGroupReader) (field: DataField) (count: int) (cancellation: CancellationToken) : string[] =
         let values (read: Memory<Nullable<'a>> -> Tasks.ValueTask) =
             let buffer = Array.zeroCreate<Nullable<'a>> count
             wait (fun () -> (read (Memory buffer)).AsTask())
@@ -55,7 +55,7 @@ module TransitionParquet =
             raise (NotSupportedException $"text, whole numbers, float64 or boolean in the column {field.Name}, found {kind.Name}")
 
     // A row in words, of those counted through the whole file from 1.
-    let private place (before: ResizeArray<int>) (row: int) : string =
+    let internal place (before: ResizeArray<int>) (row: int) : string =
         let group = before.FindLastIndex(fun first -> first < row)
         $"row group {group}, row {row - before[group]}"
 
