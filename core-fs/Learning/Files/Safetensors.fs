@@ -262,9 +262,15 @@ module Safetensors =
         memory.ToArray()
 
     /// Writes a file: whole or not at all, under its name. The arrays are ordered by the width of their numbers, widest first, then by name.
-    /// Throws an ArgumentException for names that do not differ, unknown types, and bytes that do not fit a shape.
+    /// Throws an ArgumentException for names that do not differ, unknown types, and bytes that do not fit a shape, and a DirectoryNotFoundException
+    /// where the folder is missing: a slip in the path of a long run's checkpoints shall not pass.
     let write (path: string) (metadata: Map<string, string>) (tensors: StoredTensor list) : unit =
         require tensors
+
+        match Path.GetDirectoryName(Path.GetFullPath path) with
+        | null -> ()
+        | folder when Directory.Exists folder -> ()
+        | folder -> raise (DirectoryNotFoundException $"the folder {folder} must exist but does not")
 
         let ordered =
             tensors
