@@ -1,6 +1,7 @@
 namespace ValueFlow.Core.Values
 
 open System
+open ValueFlow.Core.Foundations
 open System.Collections.Generic
 open System.Globalization
 open System.IO
