@@ -211,6 +211,16 @@ public sealed class GalleryTests : IDisposable
     }
 
     [Fact]
+    public void TheTourIsASelectionOfTheStudies()
+    {
+        var all = ValueFlow.Studies.Catalogue.all;
+        Assert.Equal(all.Length, all.Select(study => study.Name).Distinct().Count());
+        Assert.All(ValueFlow.Studies.Catalogue.tour, study => Assert.Contains(study, all));
+        Assert.Contains(ValueFlow.Studies.Catalogue.tour, study => study.Family == "flows");
+        Assert.True(ValueFlow.Studies.Catalogue.tour.Length < all.Length);
+    }
+
+    [Fact]
     public void JsonIsOneObject()
     {
         var (code, output, _) = Run("solve", Lake(), "--objective", "reach:goal", "--json", "--out", At("out"));

@@ -194,7 +194,7 @@ type GaussianInterpolantStudy() =
         let nats = densities |> Array.map (fun struct (_, found) -> Array.map2 (-) exactNumbers found |> Array.average)
         let most pick = closed |> Array.map pick |> Array.max
         let bridge = snd interpolants[1]
-        let limits = PlaneLimits.Of(-4.0, 6.0, -3.5, 4.5)
+        let limits = PlaneLimits.Of(-4.6, 6.6, -3.5, 4.5)
 
         let panel (k: int) : PlaneFigure =
             let t = panelTimes[k]
