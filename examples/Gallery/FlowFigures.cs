@@ -123,7 +123,7 @@ internal sealed class FlowFigures(Table data, TrainedFlow flow, FlowSamples samp
         double[,] grid = new double[Grid, Grid];
         Buffer.BlockCopy(values, 0, grid, 0, sizeof(double) * values.Length);
         return new(
-            exact ? "Density of the flow, exact" : $"Density of {plane.XLabel} and {plane.YLabel}, smoothed from the samples",
+            exact ? "Density of the flow" : $"Density of {Columns[0]} and {Columns[1]}, smoothed",
             plane.XLabel,
             plane.YLabel,
             [new DensityLayer("density", new PlaneLimits(left, right, low, high), grid, 12)]

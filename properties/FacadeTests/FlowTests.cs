@@ -168,7 +168,6 @@ public sealed class FlowTests : IDisposable
         TrainOptions few = new() { Steps = 3, BatchSize = 32 };
         Assert.Equal(("independent", "linear"), (plain.Train(few).Pairing.Name, plain.Train(few).Interpolant.Name));
         Assert.Equal(("sinkhorn:0.1", "brownian-bridge:0.5"), (other.Train(few).Pairing.Name, other.Train(few).Interpolant.Name));
-        Cloud[0].CopyTo(new double[2], 0);
         double[][] mine = [[1, 2], [3, 5], [2, 1]];
         var kept = Table.From(mine);
         mine[0][0] = 99;
@@ -195,6 +194,8 @@ public sealed class FlowTests : IDisposable
         Assert.ThrowsAny<OperationCanceledException>(() => flow.Sample(10, options: new() { Cancellation = source.Token }));
         Assert.ThrowsAny<OperationCanceledException>(() => flow.LogDensity([[1, 2]], new() { Cancellation = source.Token }));
         Assert.Contains("steps were used up", Assert.Throws<InvalidOperationException>(() => flow.Sample(10, options: new() { MaximumSteps = 1 })).Message);
+        var stopped = Assert.Throws<InvalidOperationException>(() => flow.LogDensity([[1, 2]], new() { MaximumSteps = 1 }));
+        Assert.Equal("the flow stopped on the way: the steps were used up", stopped.Message);
     }
 
     [Fact]

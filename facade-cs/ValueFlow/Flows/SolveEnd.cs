@@ -47,7 +47,7 @@ internal static class SolveEnds
         };
 
     /// <summary>Throws unless the end was reached: for results that are of no use before it.</summary>
-    public static void Require(Reason reason, double time, CancellationToken cancellation)
+    public static void Require(Reason reason, double? time, CancellationToken cancellation)
     {
         var end = Of(reason);
         if (end == SolveEnd.Cancelled)
@@ -57,7 +57,7 @@ internal static class SolveEnds
 
         if (end != SolveEnd.ReachedEnd)
         {
-            throw new InvalidOperationException($"the flow stopped at t = {time:G6}: {Words(end)}");
+            throw new InvalidOperationException($"the flow stopped {(time is double reached ? $"at t = {reached:G6}" : "on the way")}: {Words(end)}");
         }
     }
 }

@@ -172,7 +172,7 @@ public sealed class TrainedFlow
                 core,
                 Tensor(points)
             );
-            SolveEnds.Require(found.Reason, double.NaN, options.Cancellation);
+            SolveEnds.Require(found.Reason, null, options.Cancellation);
             return found.LogDensity.data<double>().ToArray();
         });
     }
