@@ -4,4 +4,14 @@ namespace ValueFlow.Studies
 module Catalogue =
 
     /// All of them, in the order of the list.
-    let all: Study[] = [| FrozenLakeStudy(); CliffStudy(); CounterexampleStudy() |]
+    let all: Study[] =
+        [|
+            FrozenLakeStudy()
+            CliffStudy()
+            CounterexampleStudy()
+            ReversibleHeunStudy()
+            NeuralOdeStudy()
+            ThreeMarginalsStudy()
+            ActionMatchingStudy()
+            LorenzSnapshotsStudy()
+        |]
