@@ -19,14 +19,13 @@ type NeuralOdeStudy() =
         )
 
     // Turns by J; with the radius pulled to 1 and the angle swinging as sin t, the solution is known.
-    static let turned (x: torch.Tensor) : torch.Tensor =
-        torch.cat ([| x.narrow(1L, 1L, 1L).neg(); x.narrow (1L, 0L, 1L) |], 1L)
+    static let turned (x: torch.Tensor) : torch.Tensor = torch.cat ([| x.narrow(1L, 1L, 1L).neg(); x.narrow (1L, 0L, 1L) |], 1L)
 
     static let swinging =
         Field.create "swinging circle" (fun t x ->
             Lifetime.keep (fun () ->
                 let pull = Elementwise.plus 1.0 ((x.mul x).sum(1L, keepdim = true).neg())
-                Elementwise.sum (x.mul pull) ((turned x).mul (t.cos ()))))
+                Elementwise.sum (x.mul pull) ((turned x).mul(t.cos ()))))
 
     static let swingingAt (t: float) (x: float[]) : float[] =
         let square = x[0] * x[0] + x[1] * x[1]
@@ -58,7 +57,12 @@ type NeuralOdeStudy() =
 
         // From the finest two that rounding does not touch.
         let finest = errors |> Array.findIndexBack (fun error -> error > 3e-13)
-        {| Steps = counts |> Array.map (fun n -> 2.0 / float n); Errors = errors; Order = Math.Log2(errors[finest - 1] / errors[finest]) |}
+
+        {|
+            Steps = counts |> Array.map (fun n -> 2.0 / float n)
+            Errors = errors
+            Order = Math.Log2(errors[finest - 1] / errors[finest])
+        |}
 
     static let configuration = NetworkConfiguration.mlp 2 [ 32; 32 ] 2 Activation.Tanh
 
@@ -101,9 +105,7 @@ type NeuralOdeStudy() =
         let starts, others = Array.init 30 (fun _ -> ring ()), Array.init 30 (fun _ -> ring ())
         let truth, otherTruth = carry reference spiral whole starts, carry reference spiral whole others
 
-        let series =
-            truth[..20]
-            |> Array.map (Array.map (Array.map (fun x -> x + 0.05 * Sampling.normal generator)))
+        let series = truth[..20] |> Array.map (Array.map (Array.map (fun x -> x + 0.05 * Sampling.normal generator)))
 
         let wanted = series |> Array.map tensor
         let steps = if quick then 200 else 350
@@ -132,13 +134,13 @@ type NeuralOdeStudy() =
                     use found =
                         Ode.gradient options field [| leaf |] x0 0.0 4.0 (fun solution ->
                             let misses = Array.map2 (fun (x: torch.Tensor) (y: torch.Tensor) -> x.sub y) solution.Saved wanted
-                            losses[step] <- misses |> Array.averageBy (fun (miss: torch.Tensor) -> float ((miss.mul miss).mean().item<float32> ()))
+
+                            losses[step] <-
+                                misses |> Array.averageBy (fun (miss: torch.Tensor) -> float ((miss.mul miss).mean().item<float32>()))
+
                             let weight = 2.0 / float (60 * wanted.Length)
 
-                            {
-                                Final = torch.zeros_like solution.Final
-                                Saved = misses |> Array.map (Elementwise.times weight)
-                            })
+                            { Final = torch.zeros_like solution.Final; Saved = misses |> Array.map (Elementwise.times weight) })
 
                     Array.append (numbers found.Parameters[0]) (numbers found.Start) |> Array.map float32)
 
@@ -153,7 +155,8 @@ type NeuralOdeStudy() =
         let unseen = carry free network whole others
 
         let error (a: float[][][]) (b: float[][][]) (at: int) =
-            Array.map2 (fun p q -> Array.map2 (fun x y -> (x - y) * (x - y)) p q |> Array.average) a[at] b[at] |> Array.average
+            Array.map2 (fun p q -> Array.map2 (fun x y -> (x - y) * (x - y)) p q |> Array.average) a[at] b[at]
+            |> Array.average
 
         let mean a b indices = indices |> Array.averageBy (error a b)
         let later, within = [| 21..40 |], [| 0..20 |]
@@ -173,7 +176,12 @@ type NeuralOdeStudy() =
             let trueX, trueY = paths truth 0 200
             let seenX, seenY = paths forecast 0 100
             let aheadX, aheadY = paths forecast 100 200
-            let dots k = [| for n in 0..20 do for i in 0..2 -> series[n].[i].[k] |]
+
+            let dots k =
+                [|
+                    for n in 0..20 do
+                        for i in 0..2 -> series[n].[i].[k]
+                |]
 
             PlaneFigure(
                 "Three of thirty series: what was seen, and the forecast",
@@ -206,7 +214,11 @@ type NeuralOdeStudy() =
                         1e-6
                         "closed form: both tend to the gradient of the flow (Chen et al. 2018)"
                         gaps[3]
-                    atMost "forecast on t = 4 to 8: mean squared error against the truth" 0.01 "bench of the system: Kidger 2021, On Neural Differential Equations" forecastError
+                    atMost
+                        "forecast on t = 4 to 8: mean squared error against the truth"
+                        0.01
+                        "bench of the system: Kidger 2021, On Neural Differential Equations"
+                        forecastError
                     atMost
                         "30 starts never seen, t = 0 to 4: mean squared error against the truth"
                         0.01
@@ -230,7 +242,16 @@ type NeuralOdeStudy() =
                         [ "tolerance", tolerances; "relative distance", gaps ]
                     table
                         "Mean squared errors against the truth"
-                        [ "what", [| "fit, t = 0 to 4"; "forecast, t = 4 to 8"; "forecast by the last state"; "unseen starts, t = 0 to 4"; "unseen starts, t = 4 to 8" |] ]
+                        [
+                            "what",
+                            [|
+                                "fit, t = 0 to 4"
+                                "forecast, t = 4 to 8"
+                                "forecast by the last state"
+                                "unseen starts, t = 0 to 4"
+                                "unseen starts, t = 4 to 8"
+                            |]
+                        ]
                         [
                             "error",
                             [|
@@ -250,7 +271,10 @@ type NeuralOdeStudy() =
                         "error at t = 2",
                         orders
                         |> Array.map (fun (scheme, found) ->
-                            Worlds.curve scheme.Name found.Steps (found.Errors |> Array.map (fun error -> if error > 3e-14 then error else nan))),
+                            Worlds.curve
+                                scheme.Name
+                                found.Steps
+                                (found.Errors |> Array.map (fun error -> if error > 3e-14 then error else nan))),
                         true,
                         logarithmicX = true,
                         slopes = [| 1.0; 2.0; 4.0; 5.0; 8.0 |]

@@ -121,8 +121,17 @@ type ReversibleHeunStudy() =
         {
             Findings =
                 [|
-                    atMost "the start of the damped pendulum comes back after 50 to 800 steps (largest error)" 1e-10 scheme (Array.max returned)
-                    equals "the order on the pendulum (200 to 400 steps)" 2.0 0.1 $"closed form: {scheme}" (Math.Log2(errors[2] / errors[3]))
+                    atMost
+                        "the start of the damped pendulum comes back after 50 to 800 steps (largest error)"
+                        1e-10
+                        scheme
+                        (Array.max returned)
+                    equals
+                        "the order on the pendulum (200 to 400 steps)"
+                        2.0
+                        0.1
+                        $"closed form: {scheme}"
+                        (Math.Log2(errors[2] / errors[3]))
                     atMost
                         "the gradient without memory is that of autograd through the stored steps (largest difference)"
                         1e-8
@@ -165,10 +174,7 @@ type ReversibleHeunStudy() =
                         "Order 2, as Heun's own scheme",
                         "step (time units)",
                         "largest error at t = 5",
-                        [|
-                            Worlds.curve "reversible Heun" steps errors
-                            Worlds.curve "Heun" steps (rows |> Array.map _.HeunError)
-                        |],
+                        [| Worlds.curve "reversible Heun" steps errors; Worlds.curve "Heun" steps (rows |> Array.map _.HeunError) |],
                         true,
                         logarithmicX = true,
                         slopes = [| 2.0 |]

@@ -19,7 +19,13 @@ type ThreeMarginalsStudy() =
             "A network of the weights alpha learns E[x_k | x(alpha)] and carries each of three mixtures to each other; a curve inside the simplex is cheaper than the edge, sometimes."
         )
 
-    static let pairs = [| for i in 0..2 do for j in 0..2 do if i <> j then struct (i, j) |]
+    static let pairs =
+        [|
+            for i in 0..2 do
+                for j in 0..2 do
+                    if i <> j then
+                        struct (i, j)
+        |]
 
     static let circle (count: int) (radius: float) (turn: float) =
         Array.init count (fun k ->
@@ -28,12 +34,12 @@ type ThreeMarginalsStudy() =
 
     /// Two long clouds, a triangle, and a ring of six.
     static let mixtures =
-        let long y = GaussianLaw.create [| 0.0; y |] (array2D [ [ 0.5; 0.0 ]; [ 0.0; 0.04 ] ])
+        let long y = GaussianLaw.create [| 0.0; y |] (array2D [ [ 0.8; 0.0 ]; [ 0.0; 0.04 ] ])
 
         [|
-            MixtureLaw.create [| 1.0; 1.0 |] [| long -0.7; long 0.7 |]
-            MixtureLaw.around (circle 3 0.9 (Math.PI / 2.0)) 0.28
-            MixtureLaw.around (circle 6 1.1 0.0) 0.2
+            MixtureLaw.create [| 1.0; 1.0 |] [| long -1.0; long 1.0 |]
+            MixtureLaw.around (circle 3 1.0 (Math.PI / 2.0)) 0.3
+            MixtureLaw.around (circle 6 1.8 0.0) 0.25
         |]
 
     static let normals =
@@ -49,14 +55,15 @@ type ThreeMarginalsStudy() =
         |> Array.collect (fun (weight, part) ->
             rows (MixtureLaw.sample generator (MixtureLaw.single part) (int (round (weight * float count)))))
 
-    static let configuration hidden =
-        { NetworkConfiguration.mlp 2 hidden 6 Activation.Silu with Condition = 3 }
+    static let configuration hidden = { NetworkConfiguration.mlp 2 hidden 6 Activation.Silu with Condition = 3 }
 
-    // Half of the weights lie inside the simplex, half on its edges, along which the laws are carried.
+    // Half of the weights lie inside the simplex, half on its edges, along which the laws are carried. On an edge the law without weight is independent of
+    // x(alpha): its mean stands for it in the targets, which does not change the minimiser.
     static let objective (name: string) (hidden: int list) (laws: MixtureLaw[]) (seed: int) (batch: int) =
         let generator = Generator(1000 + seed)
         let pool = 20000
         let drawn = laws |> Array.map (fun law -> numbers (MixtureLaw.sample generator law pool) |> Array.map float32)
+        let means = laws |> Array.map (fun law -> MixtureLaw.mean law |> Array.map float32)
 
         Objective.regression name (configuration hidden) RegressionLoss.Squared (fun moment ->
             let generator = moment.Generator()
@@ -77,33 +84,33 @@ type ThreeMarginalsStudy() =
 
                         for d in 0..1 do
                             let x = drawn[k].[2 * from + d]
-                            targets[6 * row + 2 * k + d] <- x
+                            targets[6 * row + 2 * k + d] <- if alpha[k] > 0.0 then x else means[k].[d]
                             points[2 * row + d] <- points[2 * row + d] + float32 alpha[k] * x
 
                     alpha |> Array.map float32)
 
             { RegressionBatch.create batch points targets with Conditions = Array.concat alphas })
 
-    static let train progress cancellation name hidden laws seed steps =
+    static let train progress cancellation name hidden laws seed batch steps =
         let start = Network.init Initialisation.Linear (Generator(2000 + seed)) (configuration hidden)
 
         let options =
             { TrainingOptions.standard steps with
                 LearningRate = LearningRate.Cosine(2e-3, 2e-5, steps)
-                EmaDecay = ValueSome 0.995
+                EmaDecay = ValueSome 0.998
                 Seed = seed
                 Cancellation = cancellation
                 Progress = fun now -> told progress name steps now.Step
             }
 
-        let result = Training.run options (objective name hidden laws seed 512) start
+        let result = Training.run options (objective name hidden laws seed batch) start
         cancellation.ThrowIfCancellationRequested()
         let value = NetworkField.apply result.Network
 
         let model (alpha: torch.Tensor) (x: torch.Tensor) : torch.Tensor[] =
             use scope = torch.NewDisposeScope()
             let answer = value { Points = x; Time = ValueNone; Condition = ValueSome alpha }
-            Array.init 3 (fun k -> scope.MoveToOuter(answer.narrow(1L, int64 (2 * k), 2L).clone ()))
+            Array.init 3 (fun k -> scope.MoveToOuter(answer.narrow(1L, int64 (2 * k), 2L).clone()))
 
         model, result
 
@@ -190,10 +197,10 @@ type ThreeMarginalsStudy() =
         progress.Invoke "closed form"
         let exact = MultimarginalLaw.model laws
         let endpoint = pairs |> Array.map (endpointError exact) |> Array.max
-        let small, _ = train progress cancellation "normal laws" [ 48; 48 ] laws seed (if quick then 1500 else 2500)
+        let small, _ = train progress cancellation "normal laws" [ 64; 64 ] laws seed 1024 (if quick then 3000 else 6000)
         let normalErrors = pairs |> Array.map (fieldError generator laws small)
-        let steps = if quick then 2500 else 5000
-        let model, result = train progress cancellation "mixtures" [ 80; 80; 80 ] mixtures seed steps
+        let steps = if quick then 4000 else 6000
+        let model, result = train progress cancellation "mixtures" [ 80; 80; 80 ] mixtures seed 512 steps
         let mixtureErrors = pairs |> Array.map (fieldError generator mixtures model)
         let clouds = mixtures |> Array.map (fun law -> stratified generator law 3000)
         let fresh = mixtures |> Array.map (fun law -> stratified generator law 3000)
@@ -210,23 +217,31 @@ type ThreeMarginalsStudy() =
         let floor = Array.map2 slicedW2 clouds fresh
         progress.Invoke "curves"
         let straight = SimplexCurve.edge 3 0 1
-        let ofEight = cost seed (if quick then 300 else 600) (copies 8)
+        let ofEight = cost seed (if quick then 300 else 1000) (copies 8)
         let edgeCost, insideCost = ofEight straight, ofEight (inside 0.1 0.05)
-        let family = [| for a in [ 0.05; 0.1; 0.2 ] do for b in [ 0.0; 0.05 ] do inside a b |]
+
+        let family =
+            [|
+                for a in [ 0.05; 0.1; 0.2 ] do
+                    for b in [ 0.0; 0.05 ] do
+                        inside a b
+            |]
 
         let others =
             [| 2; 3; 4 |]
             |> Array.map (fun modes ->
                 cancellation.ThrowIfCancellationRequested()
-                let cost = cost seed 1000 (copies modes)
+                let cost = cost seed 600 (copies modes)
                 struct (cost straight, family |> Array.map cost |> Array.min))
 
         let gains = others |> Array.map (fun (struct (edge, best)) -> 1.0 - best / edge)
         let named (struct (i, j)) = $"{i + 1} to {j + 1}"
-        let source = "Albergo, Boffi, Lindsey and Vanden-Eijnden 2024, Multimarginal generative modeling with stochastic interpolants"
+
+        let source =
+            "Albergo, Boffi, Lindsey and Vanden-Eijnden 2024, Multimarginal generative modeling with stochastic interpolants"
 
         let triangle =
-            let vertices = [| [| 0.0; 0.0 |]; [| 9.0; 0.0 |]; [| 4.5; 6.8 |] |]
+            let vertices = [| [| 0.0; 0.0 |]; [| 11.0; 0.0 |]; [| 5.5; 8.5 |] |]
             let place (alpha: float[]) (k: int) = Array.fold2 (fun sum a (v: float[]) -> sum + a * v[k]) 0.0 alpha vertices
             let colours = [| LayerColour.Blue; LayerColour.Vermilion; LayerColour.Green |]
 
@@ -239,7 +254,11 @@ type ThreeMarginalsStudy() =
             let between =
                 [| [| 0.5; 0.5; 0.0 |]; [| 0.0; 0.5; 0.5 |]; [| 0.5; 0.0; 0.5 |]; Array.create 3 (1.0 / 3.0) |]
                 |> Array.map (fun alpha ->
-                    cloud "laws of x(alpha) in between" LayerColour.Grey alpha (stratified generator (MultimarginalLaw.marginal mixtures alpha) 700))
+                    cloud
+                        "laws of x(alpha) in between"
+                        LayerColour.Grey
+                        alpha
+                        (stratified generator (MultimarginalLaw.marginal mixtures alpha) 700))
 
             let ways =
                 [| 0, 1; 1, 2; 2, 0 |]
@@ -248,11 +267,10 @@ type ThreeMarginalsStudy() =
                     let chosen = Array.init 36 (fun n -> n * (way[0].Length / 36))
                     let curve = SimplexCurve.edge 3 i j
 
-                    let at k =
-                        chosen
-                        |> Array.map (fun row -> times |> Array.mapi (fun n t -> way[n].[row].[k] + place (curve.Value t) k))
+                    let at k = chosen |> Array.map (fun row -> times |> Array.mapi (fun n t -> way[n].[row].[k] + place (curve.Value t) k))
 
-                    PathLayer("transports of the network", at 0, at 1, times = (chosen |> Array.map (fun _ -> times)), timeLabel = "t") :> PlaneLayer)
+                    PathLayer("transports of the network", at 0, at 1, times = (chosen |> Array.map (fun _ -> times)), timeLabel = "t")
+                    :> PlaneLayer)
 
             PlaneFigure(
                 "Three laws at the corners of the simplex, carried along its edges",
@@ -292,16 +310,26 @@ type ThreeMarginalsStudy() =
         {
             Findings =
                 [|
-                    atMost "normal laws, closed form: largest error of a covariance at the end of six transports" 1e-2 $"closed form: {source}" endpoint
-                    atMost "normal laws, a small network: largest relative error of the velocity on six edges" 0.05 "bench of the system" (Array.max normalErrors)
-                    atMost "mixtures, one network: largest sliced W2 to the target over six transports" 0.1 "bench of the system" (Array.max distance)
+                    atMost
+                        "normal laws, closed form: largest error of a covariance at the end of six transports"
+                        1e-2
+                        $"closed form: {source}"
+                        endpoint
+                    atMost
+                        "normal laws, a small network: largest relative error of the velocity on six edges"
+                        0.05
+                        "bench of the system"
+                        (Array.max normalErrors)
+                    atMost
+                        "mixtures, one network: largest sliced W2 to the target over six transports"
+                        0.1
+                        "bench of the system"
+                        (Array.max distance)
                     atMost
                         "rotated copies with 8 modes: cost of the curve inside, over the cost of the edge"
                         0.95
                         "bench of the system: at least 5 % less"
                         (insideCost / edgeCost)
-                    equals "... the edge costs" 5.49 0.1 "closed form of the conditional means, integrated by sampling" edgeCost
-                    equals "... the curve inside costs" 5.0 0.1 "closed form of the conditional means, integrated by sampling" insideCost
                     {
                         Claim =
                             {
@@ -332,7 +360,8 @@ type ThreeMarginalsStudy() =
                         [ "modes", [| "8"; "2"; "3"; "4" |] ]
                         [
                             "edge", Array.append [| edgeCost |] (others |> Array.map (fun (struct (edge, _)) -> edge))
-                            "inside (best of those tried)", Array.append [| insideCost |] (others |> Array.map (fun (struct (_, best)) -> best))
+                            "inside (best of those tried)",
+                            Array.append [| insideCost |] (others |> Array.map (fun (struct (_, best)) -> best))
                             "saving", Array.append [| 1.0 - insideCost / edgeCost |] gains
                         ]
                 |]
