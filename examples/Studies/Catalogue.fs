@@ -11,6 +11,7 @@ module Catalogue =
             CounterexampleStudy()
             ReversibleHeunStudy()
             NeuralOdeStudy()
+            NeuralCdeStudy()
             ThreeMarginalsStudy()
             ActionMatchingStudy()
             LorenzSnapshotsStudy()
