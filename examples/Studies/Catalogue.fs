@@ -10,7 +10,21 @@ module Catalogue =
     let private interpolant: Study = InterpolantStudy()
 
     /// All of them, in the order of the list.
-    let all: Study[] = [| frozenLake; cliff; counterexample; interpolant; GaussianInterpolantStudy(); DataCouplingStudy() |]
+    let all: Study[] =
+        [|
+            frozenLake
+            cliff
+            counterexample
+            interpolant
+            GaussianInterpolantStudy()
+            DataCouplingStudy()
+            ThreeMarginalsStudy()
+            ActionMatchingStudy()
+            LorenzSnapshotsStudy()
+            NeuralOdeStudy()
+            NeuralCdeStudy()
+            ReversibleHeunStudy()
+        |]
 
     /// Those that the tour shows: as few as give an idea of the whole, and done in a minute.
     let tour: Study[] = [| frozenLake; cliff; counterexample; interpolant |]
