@@ -66,8 +66,11 @@ module FlowData =
 
         content
 
-    let private float32s folder shape name : float32[] = MemoryMarshal.Cast<byte, float32>(ReadOnlySpan(bytes folder "float32" shape name)).ToArray()
-    let private float64s folder shape name : float[] = MemoryMarshal.Cast<byte, float>(ReadOnlySpan(bytes folder "float64" shape name)).ToArray()
+    let private float32s folder shape name : float32[] =
+        MemoryMarshal.Cast<byte, float32>(ReadOnlySpan(bytes folder "float32" shape name)).ToArray()
+
+    let private float64s folder shape name : float[] =
+        MemoryMarshal.Cast<byte, float>(ReadOnlySpan(bytes folder "float64" shape name)).ToArray()
 
     let private plane = NetworkConfiguration.timeMlp 2 [ 64; 64; 64 ] Activation.Selu
     let private space = NetworkConfiguration.timeMlp 64 [ 64; 64; 64 ] Activation.Silu

@@ -30,7 +30,7 @@ module FlowsCommand =
             "training", (fun extent data _ _ -> TrainingRows.measure extent data)
             "solver", (fun extent data _ _ -> SolverRows.measure extent data)
             "stochastic", (fun extent data _ _ -> StochasticRows.measure extent data)
-            "transport", (fun extent data _ _ -> TransportRows.measure extent data)
+            "transport", (fun extent data _ cancellation -> TransportRows.measure extent data cancellation)
             "quality", QualityRows.measure
         ]
 
@@ -104,15 +104,46 @@ module FlowsCommand =
 
     /// The command with its options.
     let create (output: TextWriter) (error: TextWriter) (cancellation: CancellationToken) : Command =
-        let data = Option<string>("--data", Description = "A folder with the recorded data (.bin and .json files); else the data beside the repository, or own data.")
-        let isQuick = Option<bool>("--quick", DefaultValueFactory = (fun _ -> false), Description = "A minute: fewer repeats, 1000 training steps, 2000 test samples.")
-        let isJson = Option<bool>("--json", DefaultValueFactory = (fun _ -> false), Description = "One JSON object instead of tables.")
-        let steps = Option<int>("--steps", Description = "Training steps behind the figures of quality.", DefaultValueFactory = fun _ -> 20000) |> positive
+        let data =
+            Option<string>(
+                "--data",
+                Description = "A folder with the recorded data (.bin and .json files); else the data beside the repository, or own data."
+            )
+
+        let isQuick =
+            Option<bool>(
+                "--quick",
+                DefaultValueFactory = (fun _ -> false),
+                Description = "A minute: fewer repeats, 1000 training steps, 2000 test samples."
+            )
+
+        let isJson =
+            Option<bool>("--json", DefaultValueFactory = (fun _ -> false), Description = "One JSON object instead of tables.")
+
+        let steps =
+            Option<int>("--steps", Description = "Training steps behind the figures of quality.", DefaultValueFactory = fun _ -> 20000)
+            |> positive
+
         let seed = Option<int>("--seed", Description = "The seed of training, and of own data.", DefaultValueFactory = fun _ -> 0)
-        let repeats = Option<int>("--repeats", Description = "Repeats behind each median.", DefaultValueFactory = fun _ -> 21) |> positive
-        let only = Option<string[]>("--only", Description = "Sections to run: training, solver, stochastic, transport, quality.", AllowMultipleArgumentsPerToken = true)
+
+        let repeats =
+            Option<int>("--repeats", Description = "Repeats behind each median.", DefaultValueFactory = fun _ -> 21)
+            |> positive
+
+        let only =
+            Option<string[]>(
+                "--only",
+                Description = "Sections to run: training, solver, stochastic, transport, quality.",
+                AllowMultipleArgumentsPerToken = true
+            )
+
         only.AcceptOnlyFromAmong(sections |> List.map fst |> Array.ofList) |> ignore
-        let command = Command("flows", "Training, solves, stochastic solves and exact transport beside plain TorchSharp and recorded figures of other libraries.")
+
+        let command =
+            Command(
+                "flows",
+                "Training, solves, stochastic solves and exact transport beside plain TorchSharp and recorded figures of other libraries."
+            )
 
         for option in [ data :> Option; isQuick; isJson; steps; seed; repeats; only ] do
             command.Options.Add option
@@ -126,8 +157,7 @@ module FlowsCommand =
                 | result when result.Implicit && quick -> short
                 | _ -> parsed.GetRequiredValue option
 
-            let extent =
-                { Repeats = given repeats 7; Steps = given steps 1000; Samples = (if quick then 2000 else 10000) }
+            let extent = { Repeats = given repeats 7; Steps = given steps 1000; Samples = (if quick then 2000 else 10000) }
 
             let folder =
                 match parsed.GetValue data with

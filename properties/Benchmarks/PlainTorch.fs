@@ -66,8 +66,7 @@ module PlainTorch =
 
     /// Rows of two pools at random, and times: (x0, x1, t), all in the current scope.
     let draw (batch: int) (pool0: torch.Tensor) (pool1: torch.Tensor) : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
-        let pick (pool: torch.Tensor) : torch.Tensor =
-            pool.index_select (0L, torch.randint (pool.shape[0], [| int64 batch |]))
+        let pick (pool: torch.Tensor) : torch.Tensor = pool.index_select (0L, torch.randint (pool.shape[0], [| int64 batch |]))
 
         struct (pick pool0, pick pool1, torch.rand ([| int64 batch; 1L |], dtype = Nullable torch.float32))
 

@@ -55,7 +55,11 @@ module Report =
         let peer, theirs =
             match row.Peer with
             | ValueSome peer when comparable || peer.Yardstick.IsSome ->
-                let rod = peer.Yardstick |> ValueOption.map (fun value -> $" / {withUnit value row.Unit}") |> ValueOption.defaultValue ""
+                let rod =
+                    peer.Yardstick
+                    |> ValueOption.map (fun value -> $" / {withUnit value row.Unit}")
+                    |> ValueOption.defaultValue ""
+
                 let ratio = peer.Yardstick |> ValueOption.map (fun value -> number (peer.Figure / value)) |> ValueOption.defaultValue ""
                 $"{withUnit peer.Figure row.Unit}{rod}, {peer.Name}", ratio
             | _ -> "", ""

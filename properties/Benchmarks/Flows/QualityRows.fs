@@ -1,6 +1,5 @@
 namespace ValueFlow.Benchmarks
 
-open System
 open System.Threading
 open TorchSharp
 open ValueFlow.Core.Dynamics
@@ -31,14 +30,7 @@ module QualityRows =
 
             (Array.sum squares - 0.5 * (squares[0] + squares[100])) / 100.0)
 
-    type private Quality =
-        {
-            Distance: float
-            DistanceSeconds: float
-            Energy: float
-            Few: int
-            Many: int
-        }
+    type private Quality = { Distance: float; Energy: float; Few: int; Many: int }
 
     let private judge (extent: Extent) (data: FlowData) (network: Network) (cancellation: CancellationToken) : Quality =
         use _plain = torch.no_grad ()
@@ -49,12 +41,10 @@ module QualityRows =
             let target = sampleOf (FlowData.rows 2 extent.Samples data.TestEnd)
             let solution = Ode.solve OdeOptions.standard field x0 0.0 1.0
             let few = Ode.solve OdeOptions.standard field (x0.narrow (0L, 0L, 256L)) 0.0 1.0
-            let before = Environment.CpuUsage.TotalTime
             let distance = Wasserstein.w2 cancellation (sampleOf solution.Final) target
 
             {
                 Distance = distance.Value
-                DistanceSeconds = (Environment.CpuUsage.TotalTime - before).TotalSeconds
                 Energy = energy field (x0.narrow (0L, 0L, int64 (min 2048 extent.Samples)))
                 Few = few.Evaluations
                 Many = solution.Evaluations
@@ -74,8 +64,20 @@ module QualityRows =
         [
             for coupling, section, bound, distance, energy, normalised, evaluations in
                 [
-                    Coupling.independent, "quality, independent pairs", 0.44, Peers.distanceIndependent, Peers.energyIndependent, Peers.normalisedIndependent, Peers.evaluationsIndependent
-                    Coupling.exact SquaredEuclidean, "quality, exact transport", 0.25, Peers.distanceExact, Peers.energyExact, Peers.normalisedExact, Peers.evaluationsExact
+                    Coupling.independent,
+                    "quality, independent pairs",
+                    0.44,
+                    Peers.distanceIndependent,
+                    Peers.energyIndependent,
+                    Peers.normalisedIndependent,
+                    Peers.evaluationsIndependent
+                    Coupling.exact SquaredEuclidean,
+                    "quality, exact transport",
+                    0.25,
+                    Peers.distanceExact,
+                    Peers.energyExact,
+                    Peers.normalisedExact,
+                    Peers.evaluationsExact
                 ] do
                 let options =
                     { TrainingOptions.standard extent.Steps with
@@ -99,10 +101,9 @@ module QualityRows =
                     { figure "path energy" "" found.Energy with Note = $"W2 squared of the laws {squared:F3}" } |> peer energy
                     figure "normalised path energy error" "" (abs (found.Energy - squared) / squared) |> peer normalised
 
-                    { figure "evaluations at 1e-5, batch 256" "" (float found.Few) with Note = $"{found.Many} for all {extent.Samples}" }
+                    { figure "evaluations at 1e-5, batch 256" "" (float found.Few) with
+                        Note = $"{found.Many} for all {extent.Samples}"
+                    }
                     |> peer evaluations
 
-                    if isLast then
-                        let row = { figure "time of exact W2" "s" found.DistanceSeconds with Note = $"{extent.Samples} points a side" }
-                        if extent.Samples = 10000 then peer Peers.largeAssignment row else row
         ]

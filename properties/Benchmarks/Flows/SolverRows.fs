@@ -37,11 +37,7 @@ module SolverRows =
         match
             Measure.inTurns
                 extent.Repeats
-                [
-                    { Calls = 1; Call = solve }
-                    { Calls = evaluations; Call = bare }
-                    { Calls = evaluations; Call = plain }
-                ]
+                [ { Calls = 1; Call = solve }; { Calls = evaluations; Call = bare }; { Calls = evaluations; Call = plain } ]
         with
         | [ whole; bare; plain ] ->
             let share (values: float[]) = values |> Array.map (fun s -> s / float evaluations)
@@ -52,7 +48,9 @@ module SolverRows =
 
             [
                 isKnown
-                    { Row.timed Section $"{name}: per evaluation" "us" each "bare field evaluation" bare with Note = note }
+                    { Row.timed Section $"{name}: per evaluation" "us" each "bare field evaluation" bare with
+                        Note = note
+                    }
                     (Peers.solver dimension batch)
                 |> Row.atMost "in bare evaluations" 1.3 (Measure.ratio each bare)
                 Row.timed Section $"{name}: per evaluation" "us" each "forward pass of TorchSharp modules" plain

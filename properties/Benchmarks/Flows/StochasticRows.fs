@@ -16,8 +16,7 @@ module StochasticRows =
     [<Literal>]
     let private Steps = 128
 
-    let private spread (x: torch.Tensor) : torch.Tensor =
-        Lifetime.keep (fun () -> Elementwise.times 0.1 (x.sin ()) |> Elementwise.plus 0.2)
+    let private spread (x: torch.Tensor) : torch.Tensor = Lifetime.keep (fun () -> Elementwise.times 0.1 (x.sin ()) |> Elementwise.plus 0.2)
 
     // x + h f + g sqrt(h) z, step by step; the noise is libtorch's and not kept.
     let private loop (drift: torch.Tensor -> torch.Tensor -> torch.Tensor) (x0: torch.Tensor) : unit =

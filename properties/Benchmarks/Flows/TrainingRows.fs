@@ -59,12 +59,19 @@ module TrainingRows =
             let matrix (values: float32[]) : torch.Tensor = (torch.tensor values).reshape(int64 batch.Rows, -1L)
             let inputs: torch.Tensor = torch.cat ([| matrix batch.Points; matrix batch.Times |], 1L)
             let loss: torch.Tensor = PlainTorch.trainingStep modules adam inputs (matrix batch.Targets)
-            let loss = float (loss.item<float32> ())
+            let loss = float (loss.item<float32>())
             worst <- Math.Max(worst, abs (losses[step] - loss) / loss)
 
         worst
 
-    let private row (extent: Extent) (data: FlowData) (name: string) (coupling: Coupling<unit>) (isExact: bool) (peer: PeerFigure) : Row list =
+    let private row
+        (extent: Extent)
+        (data: FlowData)
+        (name: string)
+        (coupling: Coupling<unit>)
+        (isExact: bool)
+        (peer: PeerFigure)
+        : Row list =
         let steps = if isExact then 25 else 100
         let objective = objective data coupling
         let options = TrainingOptions.standard steps
@@ -114,7 +121,12 @@ module TrainingRows =
                 ]
         with
         | [ ours; plain; bare; forward ] ->
-            let perStep = { Cpu = ours.Cpu |> Array.map (fun s -> s / float steps); Wall = ours.Wall |> Array.map (fun s -> s / float steps) }
+            let perStep =
+                {
+                    Cpu = ours.Cpu |> Array.map (fun s -> s / float steps)
+                    Wall = ours.Wall |> Array.map (fun s -> s / float steps)
+                }
+
             let rate (timing: Timing) = $"{1.0 / Measure.seconds timing:F0} steps/s"
             let rod = "bare forward pass"
 

@@ -1,5 +1,6 @@
 namespace ValueFlow.Benchmarks
 
+open System
 open System.Threading
 open TorchSharp
 open ValueFlow.Core.Flows
@@ -24,7 +25,7 @@ module TransportRows =
         let batches = Array.init (if size > 256 then 4 else 8) (fun _ -> pick pool0, pick pool1)
         use modules = PlainTorch.modules data.Initial
         let time: torch.Tensor = torch.tensor 0.5f
-        let points = pool0.narrow(0L, 0L, 256L).clone ()
+        let points = pool0.narrow(0L, 0L, 256L).clone()
         let mutable next = 0
 
         let assign () =
@@ -46,5 +47,24 @@ module TransportRows =
             |> Row.atLeast "POT / ours, both in forward passes" 1.5 (theirs / Measure.ratio ours forward)
         | _ -> invalidOp "two works give two timings"
 
+    // The distance of the two laws; one solve.
+    let private large (data: FlowData) (cancellation: CancellationToken) : Row =
+        let sample rows = Lifetime.within (fun () -> Sample.OfTensor(FlowData.rows 2 10000 rows))
+        let source, target = sample data.TestStart, sample data.TestEnd
+        let before = Environment.CpuUsage.TotalTime
+        let distance = Wasserstein.w2 cancellation source target
+        let seconds = (Environment.CpuUsage.TotalTime - before).TotalSeconds
+
+        { Row.figure "exact minibatch transport" "10000 points a side" "s" seconds with
+            Note = $"W2 squared {distance.Value ** 2.0:F3}, gap of W2 {distance.Gap:E1}"
+            Peer = ValueSome Peers.largeAssignment
+        }
+
     /// The rows.
-    let measure (extent: Extent) (data: FlowData) : Row list = [ 256; 1024 ] |> List.map (row extent data)
+    let measure (extent: Extent) (data: FlowData) (cancellation: CancellationToken) : Row list =
+        [
+            yield! [ 256; 1024 ] |> List.map (row extent data)
+
+            if extent.Samples = 10000 then
+                large data cancellation
+        ]
