@@ -3,6 +3,7 @@ namespace ValueFlow.Core.Flows
 #nowarn "9" // Rows are walked by address.
 
 open System
+open System.Numerics
 open System.Runtime.Intrinsics
 open Microsoft.FSharp.NativeInterop
 
@@ -19,11 +20,12 @@ type internal AssignmentPaths(costs: Costs, state: AssignmentState) =
     let before = Array.zeroCreate<int> size
     let reached = ResizeArray<struct (int * float * float)>()
 
+    let price, distance, origin = Costs.At prices, Costs.At distances, Costs.At previous
+
     let load (address: nativeptr<float>) (j: int) = Vector512.Load(NativePtr.add address j)
 
     // Lowers distances through a row, and returns the least.
     let relax (row: nativeptr<float>) (offset: float) (through: int) =
-        let price, distance, origin = Costs.At prices, Costs.At distances, Costs.At previous
         let mutable least = Vector512.Create infinity
         let offsets = Vector512.Create offset
         let origins = Vector512.Create(float through)
@@ -41,35 +43,31 @@ type internal AssignmentPaths(costs: Costs, state: AssignmentState) =
 
             least <- Vector512.Min(least, kept)
 
-        let mutable smallest = infinity
-
-        for lane in 0 .. Costs.Width - 1 do
-            smallest <- Math.Min(smallest, least.GetElement lane)
-
-        smallest
+        Costs.Least least
 
     // A column at the distance, a free one if there is one.
     let columnAt (value: float) =
-        let distance = Costs.At distances
         let wanted = Vector512.Create value
         let mutable found = -1
         let mutable step = 0
 
         while step < steps do
             let equal = Vector512.Equals(load distance (step * Costs.Width), wanted)
-
-            if Vector512.ExtractMostSignificantBits equal <> 0UL then
-                for lane in 0 .. Costs.Width - 1 do
-                    let j = step * Costs.Width + lane
-
-                    if j < size && step < steps && distances[j] = value then
-                        if state.RowOf[j] < 0 then
-                            found <- j
-                            step <- steps
-                        elif found < 0 then
-                            found <- j
-
+            let mutable mask = Vector512.ExtractMostSignificantBits equal
+            let here = step
             step <- step + 1
+
+            while mask <> 0UL do
+                let j = here * Costs.Width + BitOperations.TrailingZeroCount mask
+                mask <- mask &&& (mask - 1UL)
+
+                if j < size then
+                    if state.RowOf[j] < 0 then
+                        found <- j
+                        mask <- 0UL
+                        step <- steps
+                    elif found < 0 then
+                        found <- j
 
         found
 
@@ -100,3 +98,5 @@ type internal AssignmentPaths(costs: Costs, state: AssignmentState) =
             prices[j] <- price + (distance - least)
 
         state.Turn(start, column, before)
+        GC.KeepAlive distances
+        GC.KeepAlive previous

@@ -3,26 +3,28 @@ namespace ValueFlow.Core.Flows
 #nowarn "9" // Rows are walked by address.
 
 open System
+open System.Numerics
 open System.Runtime.Intrinsics
 open System.Threading
 open Microsoft.FSharp.NativeInterop
 open ValueFlow.Core.Foundations
 
-/// The linear assignment problem. Column prices come from a random quarter of rows and columns, solved first in the same way: for costs of points they are
+/// The linear assignment problem. Column prices come from a random half of rows and columns, solved first in the same way: for costs of points they are
 /// near the final ones. Then augmenting row reduction and shortest augmenting paths. Jonker and Volgenant 1987.
 [<Sealed>]
-type internal AssignmentSolver(costs: Costs, cancellation: CancellationToken) =
+type internal AssignmentSolver(costs: Costs, smallestListed: int, cancellation: CancellationToken) =
     let size = costs.Size
     let stride = Costs.Padded size
     let steps = stride / Costs.Width
     let state = AssignmentState size
     let prices = state.Prices
 
+    let price = Costs.At prices
+
     let load (address: nativeptr<float>) (j: int) = Vector512.Load(NativePtr.add address j)
 
     // Lowers prices to what the row pays less its own price.
     let lower (row: nativeptr<float>) (own: float) =
-        let price = Costs.At prices
         let own = Vector512.Create own
 
         for step in 0 .. steps - 1 do
@@ -37,12 +39,12 @@ type internal AssignmentSolver(costs: Costs, cancellation: CancellationToken) =
                 lower (costs.Row i) 0.0
         else
             let generator = Generator 1
-            let quarter = size / 4
-            let rows = Sampling.distinct generator quarter size
-            let columns = Sampling.distinct generator quarter size
+            let half = size / 2
+            let rows = Sampling.distinct generator half size
+            let columns = Sampling.distinct generator half size
             Array.Sort rows
             Array.Sort columns
-            let part: AssignmentSolver = new AssignmentSolver(costs.Part(rows, columns), cancellation)
+            let part: AssignmentSolver = new AssignmentSolver(costs.Part(rows, columns), smallestListed, cancellation)
             part.Solve()
             let known: float[] = (part.State: AssignmentState).Prices
 
@@ -50,7 +52,7 @@ type internal AssignmentSolver(costs: Costs, cancellation: CancellationToken) =
                 let row = costs.Row i
                 let mutable least = infinity
 
-                for k in 0 .. quarter - 1 do
+                for k in 0 .. half - 1 do
                     least <- Math.Min(least, NativePtr.get row columns[k] - known[k])
 
                 lower row least
@@ -59,11 +61,11 @@ type internal AssignmentSolver(costs: Costs, cancellation: CancellationToken) =
 
     // The least of a row's costs less prices, the second least, and the column of the least.
     let twoLeast (row: nativeptr<float>) =
-        let price = Costs.At prices
         let mutable least = Vector512.Create infinity
         let mutable second = Vector512.Create infinity
         let mutable place = Vector512<float>.Zero
-        let mutable at = Vector512.Create(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
+        let lanes = Vector512.Create(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
+        let mutable at = lanes
         let stepped = Vector512.Create(float Costs.Width)
 
         for step in 0 .. steps - 1 do
@@ -74,22 +76,13 @@ type internal AssignmentSolver(costs: Costs, cancellation: CancellationToken) =
             least <- Vector512.Min(least, reduced)
             at <- at + stepped
 
-        let mutable first = infinity
-        let mutable next = infinity
-        let mutable column = 0
-
-        for lane in 0 .. Costs.Width - 1 do
-            let value = least.GetElement lane
-
-            if value < first then
-                next <- first
-                first <- value
-                column <- int (place.GetElement lane)
-            elif value < next then
-                next <- value
-
-            next <- Math.Min(next, second.GetElement lane)
-
+        // The lanes that hold the least; the second least is another lane's least, or a second of a lane.
+        let first = Costs.Least least
+        let mask = Vector512.ExtractMostSignificantBits(Vector512.Equals(least, Vector512.Create first))
+        let lane = BitOperations.TrailingZeroCount mask &&& (Costs.Width - 1)
+        let others = Vector512.ConditionalSelect(Vector512.Equals(lanes, Vector512.Create(float lane)), second, least)
+        let next = Math.Min(Costs.Least others, Costs.Least second)
+        let column = int (place.GetElement lane)
         struct (first, next, column)
 
     // A free column where the row's cost less price is the number; -1 if there is none.
@@ -146,6 +139,7 @@ type internal AssignmentSolver(costs: Costs, cancellation: CancellationToken) =
     /// The least of a row's costs less prices.
     member _.LeastReduced(row: nativeptr<float>) : float =
         let struct (first, _, _) = twoLeast row
+        GC.KeepAlive state
         first
 
     /// Solves.
@@ -153,11 +147,16 @@ type internal AssignmentSolver(costs: Costs, cancellation: CancellationToken) =
         startPrices ()
         startMatching ()
         reduceRows ()
-        reduceRows ()
-        let paths = AssignmentPaths(costs, state)
+        // Short rows are walked whole, by vectors; where they are long, short lists are quicker.
+        let augment: int -> unit =
+            if size < smallestListed then
+                (AssignmentPaths(costs, state)).Augment
+            else
+                (AssignmentSearch(costs, state)).Augment
 
         for i in state.Free() do
             cancellation.ThrowIfCancellationRequested()
-            paths.Augment i
+            augment i
 
         GC.KeepAlive costs
+        GC.KeepAlive state

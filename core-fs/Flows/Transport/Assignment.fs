@@ -37,9 +37,13 @@ module Assignment =
     [<Literal>]
     let private LargestStored = 2048
 
-    let internal solveCosts (cancellation: CancellationToken) (costs: Costs) : Assignment =
+    // From so many columns on, paths are sought on short lists of each row's cheapest columns.
+    [<Literal>]
+    let private SmallestListed = 2000
+
+    let private solveFrom (smallestListed: int) (cancellation: CancellationToken) (costs: Costs) : Assignment =
         let size = costs.Size
-        let solver = AssignmentSolver(costs, cancellation)
+        let solver = AssignmentSolver(costs, smallestListed, cancellation)
         solver.Solve()
         let columns = solver.State.ColumnOf
         let prices = Array.sub solver.State.Prices 0 size
@@ -57,6 +61,11 @@ module Assignment =
 
         GC.KeepAlive costs
         Assignment(columns, own, prices, cost, dual)
+
+    let internal solveCosts (cancellation: CancellationToken) (costs: Costs) : Assignment = solveFrom SmallestListed cancellation costs
+
+    /// As <c>solve</c>, with short lists from the first column on.
+    let internal solveListed (costs: Costs) : Assignment = solveFrom 0 CancellationToken.None costs
 
     let internal costsOf (cost: GroundCost) (source: float[][]) (target: float[][]) : Costs =
         let size = source[0].Length

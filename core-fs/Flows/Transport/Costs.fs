@@ -33,6 +33,15 @@ type internal Costs(size: int) =
     /// The padded row; it may be overwritten by the next call.
     abstract Row: index: int -> nativeptr<float>
 
+    /// One cost, to the bit that of its row.
+    abstract Entry: row: int * column: int -> float
+
+    /// The least number of a vector.
+    static member Least(values: Vector512<float>) : float =
+        let four = Vector256.Min(values.GetLower(), values.GetUpper())
+        let two = Vector128.Min(four.GetLower(), four.GetUpper())
+        Math.Min(two.GetElement 0, two.GetElement 1)
+
     /// The costs of some rows and as many columns.
     abstract Part: rows: int[] * columns: int[] -> Costs
 
@@ -43,7 +52,6 @@ type internal StoredCosts(size: int) =
     let stride = Costs.Padded size
     let values = GC.AllocateUninitializedArray<float>(size * stride, true)
 
-
     do
         for i in 0 .. size - 1 do
             Array.Fill(values, infinity, i * stride + size, stride - size)
@@ -52,6 +60,8 @@ type internal StoredCosts(size: int) =
     member _.Entries(row: int) : Span<float> = Span<float>(values, row * stride, size)
 
     override _.Row(index: int) = NativePtr.add (Costs.At values) (index * stride)
+
+    override _.Entry(row: int, column: int) = values[row * stride + column]
 
     override _.Part(rows: int[], columns: int[]) =
         let part = StoredCosts rows.Length
@@ -81,17 +91,30 @@ type internal PointCosts(source: float[][], target: float[][], rooted: bool) =
 
     let buffer = Costs.Fixed(stride, infinity)
 
-    /// Writes the row's costs.
-    member _.Fill(index: int, into: nativeptr<float>) : unit =
+    // The first two axes in one pass: points of the plane are what minibatches mostly are.
+    let start (index: int) (into: nativeptr<float>) =
         let first = Costs.At axes[0]
         let x = Vector512.Create(source[0].[index])
 
-        for step in 0 .. stride / 8 - 1 do
-            let j = step * 8
-            let gap = Vector512.Load(NativePtr.add first j) - x
-            Vector512.Store(gap * gap, NativePtr.add into j)
+        if axes.Length = 1 then
+            for step in 0 .. stride / 8 - 1 do
+                let gap = Vector512.Load(NativePtr.add first (step * 8)) - x
+                Vector512.Store(gap * gap, NativePtr.add into (step * 8))
+        else
+            let second = Costs.At axes[1]
+            let y = Vector512.Create(source[1].[index])
 
-        for k in 1 .. axes.Length - 1 do
+            for step in 0 .. stride / 8 - 1 do
+                let j = step * 8
+                let gap = Vector512.Load(NativePtr.add first j) - x
+                let other = Vector512.Load(NativePtr.add second j) - y
+                Vector512.Store(other * other + gap * gap, NativePtr.add into j)
+
+    /// Writes the row's costs.
+    member _.Fill(index: int, into: nativeptr<float>) : unit =
+        start index into
+
+        for k in 2 .. axes.Length - 1 do
             let axis = Costs.At axes[k]
             let x = Vector512.Create(source[k].[index])
 
@@ -109,6 +132,15 @@ type internal PointCosts(source: float[][], target: float[][], rooted: bool) =
         let address = Costs.At buffer
         this.Fill(index, address)
         address
+
+    override _.Entry(row: int, column: int) =
+        let mutable sum = 0.0
+
+        for k in 0 .. axes.Length - 1 do
+            let gap = axes[k].[column] - source[k].[row]
+            sum <- gap * gap + sum
+
+        if rooted then sqrt sum else sum
 
     override _.Part(rows: int[], columns: int[]) =
         let pick (indices: int[]) (axes: float[][]) = axes |> Array.map (fun axis -> indices |> Array.map (fun i -> axis[i]))

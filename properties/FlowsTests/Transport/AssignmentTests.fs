@@ -149,6 +149,65 @@ let ``larger problems: random, tied, duplicated and constant costs are certified
         Assert.Equal<int[]>(Array.init n id, Array.sort found.Columns)
         Assert.InRange(found.Gap, -1e-10 * size, 1e-10 * size)
 
+let private storedOf (costs: float[,]) : Costs =
+    let stored = StoredCosts(costs.GetLength 0)
+
+    for i in 0 .. stored.Size - 1 do
+        let entries: Span<float> = stored.Entries i
+
+        for j in 0 .. stored.Size - 1 do
+            entries[j] <- costs[i, j]
+
+    stored
+
+[<Theory>]
+[<InlineData(33)>]
+[<InlineData(300)>]
+[<InlineData(700)>]
+let ``paths on short lists and paths on whole rows are equally cheap`` (n: int) =
+    let generator = Generator n
+    let points () = Sample.OfPoints(Array.init n (fun _ -> [| generator.Uniform(); generator.Uniform() |]))
+
+    for costs in
+        [
+            squares (points ()) (points ())
+            Array2D.init n n (fun _ _ -> generator.Uniform() - 0.5)
+            Array2D.init n n (fun _ _ -> float (generator.Below 3))
+            Array2D.init n n (fun i j -> float (i * j) / float n)
+        ] do
+        let whole, listed = Assignment.solve costs, Assignment.solveListed (storedOf costs)
+        Assert.Equal<int[]>(Array.init n id, Array.sort listed.Columns)
+        Assert.Equal(whole.Cost, listed.Cost, 8)
+        Assert.InRange(listed.Gap, -1e-9, 1e-9)
+
+// How many columns outside a list are cheaper than its bound, after all prices were moved.
+let private missed (seed: int) (move: float -> float) : int =
+    let n = 300
+    let generator = Generator seed
+    let costs = storedOf (Array2D.init n n (fun _ _ -> generator.Uniform()))
+    let prices = (AssignmentState n).Prices
+    let lists = AssignmentShortlists(costs, prices)
+
+    for row in 0 .. n - 1 do
+        lists.Extend row
+
+    for j in 0 .. n - 1 do
+        prices[j] <- prices[j] + move (generator.Uniform())
+
+    seq {
+        for row in 0 .. n - 1 do
+            let outside = Array.except (lists.Columns row) [| 0 .. n - 1 |]
+            Assert.NotEmpty outside
+            yield! outside |> Seq.filter (fun j -> costs.Entry(row, j) - prices[j] < lists.Bound row)
+    }
+    |> Seq.length
+
+[<Fact>]
+let ``while prices fall, no column outside a short list is cheaper than its bound`` () =
+    Assert.Equal(0, missed 1 (fun u -> -u))
+    // Prices that rise are the mutant.
+    Assert.NotEqual(0, missed 1 id)
+
 [<Fact>]
 let ``points in many dimensions, stored costs and computed costs agree`` () =
     let generator = Generator 3

@@ -1,0 +1,174 @@
+namespace ValueFlow.Benchmarks
+
+open System
+open System.CommandLine
+open System.Diagnostics
+open System.IO
+open System.Threading
+open Spectre.Console
+open TorchSharp
+
+/// The command <c>flows</c>.
+[<RequireQualifiedAccess>]
+module FlowsCommand =
+
+    // ../shared/bench/data/flow beside the folder of the solution.
+    let private recordedFolder () : string option =
+        let rec up (folder: DirectoryInfo | null) =
+            match folder with
+            | null -> None
+            | folder when File.Exists(Path.Combine(folder.FullName, "Hybrid.sln")) -> Some folder.FullName
+            | folder -> up folder.Parent
+
+        [ AppContext.BaseDirectory; Environment.CurrentDirectory ]
+        |> List.tryPick (fun start -> up (DirectoryInfo start))
+        |> Option.map (fun root -> Path.GetFullPath(Path.Combine(root, "..", "shared", "bench", "data", "flow")))
+        |> Option.filter Directory.Exists
+
+    let private sections: (string * (Extent -> FlowData -> int -> CancellationToken -> Row list)) list =
+        [
+            "training", (fun extent data _ _ -> TrainingRows.measure extent data)
+            "solver", (fun extent data _ _ -> SolverRows.measure extent data)
+            "stochastic", (fun extent data _ _ -> StochasticRows.measure extent data)
+            "transport", (fun extent data _ cancellation -> TransportRows.measure extent data cancellation)
+            "quality", QualityRows.measure
+        ]
+
+    let private run
+        (folder: string option)
+        (extent: Extent)
+        (seed: int)
+        (chosen: string list)
+        (asJson: bool)
+        (output: TextWriter)
+        (error: TextWriter)
+        (cancellation: CancellationToken)
+        : int =
+        torch.set_num_threads 1
+        let before, clock = Report.load (), Stopwatch.StartNew()
+
+        let data =
+            match folder with
+            | Some folder -> FlowData.read folder
+            | None -> FlowData.make seed (min extent.Steps 2000)
+
+        let rows =
+            [
+                for name, measure in sections do
+                    if chosen.IsEmpty || List.contains name chosen then
+                        error.WriteLine $"{clock.Elapsed.TotalSeconds:F0} s: {name} ..."
+                        yield! measure extent data seed cancellation
+                        cancellation.ThrowIfCancellationRequested()
+            ]
+
+        let facts =
+            [
+                "data", data.Source
+                "machine", Report.machine ()
+                "load", $"{before} at the start, {Report.load ()} at the end"
+                "threads", $"1 of libtorch; seed {seed}; {clock.Elapsed.TotalSeconds:F0} s in all"
+                "times", "processor time of this process; works take turns in it; medians over repeats, and of the ratios of single repeats"
+                "peers",
+                if data.IsRecorded then
+                    "recorded on another machine of the kind, on the same data: compare ratios"
+                else
+                    "recorded on other data: figures without a yardstick are not comparable and are left out"
+            ]
+
+        if asJson then
+            output.WriteLine(Report.json facts rows)
+        else
+            let settings = AnsiConsoleSettings(Out = AnsiConsoleOutput output)
+            let console = AnsiConsole.Create settings
+
+            if Console.IsOutputRedirected then
+                console.Profile.Width <- 200
+
+            Report.tables console data.IsRecorded rows
+
+            for name, value in facts do
+                output.WriteLine $"{name}: {value}"
+
+            let goals = rows |> List.choose (fun row -> ValueOption.toOption row.Goal)
+            let met = goals |> List.filter _.IsMet |> List.length
+            output.WriteLine $"goals: {met} met, {goals.Length - met} not met"
+
+        0
+
+    let private positive (option: Option<int>) : Option<int> =
+        option.Validators.Add(fun result ->
+            if result.GetRequiredValue option < 1 then
+                result.AddError $"{option.Name} must be positive.")
+
+        option
+
+    /// The command with its options.
+    let create (output: TextWriter) (error: TextWriter) (cancellation: CancellationToken) : Command =
+        let data =
+            Option<string>(
+                "--data",
+                Description = "A folder with the recorded data (.bin and .json files); else the data beside the repository, or own data."
+            )
+
+        let isQuick =
+            Option<bool>(
+                "--quick",
+                DefaultValueFactory = (fun _ -> false),
+                Description = "A minute: fewer repeats, 1000 training steps, 2000 test samples."
+            )
+
+        let isJson =
+            Option<bool>("--json", DefaultValueFactory = (fun _ -> false), Description = "One JSON object instead of tables.")
+
+        let steps =
+            Option<int>("--steps", Description = "Training steps behind the figures of quality.", DefaultValueFactory = fun _ -> 20000)
+            |> positive
+
+        let seed = Option<int>("--seed", Description = "The seed of training, and of own data.", DefaultValueFactory = fun _ -> 0)
+
+        let repeats =
+            Option<int>("--repeats", Description = "Repeats behind each median.", DefaultValueFactory = fun _ -> 21)
+            |> positive
+
+        let only =
+            Option<string[]>(
+                "--only",
+                Description = "Sections to run: training, solver, stochastic, transport, quality.",
+                AllowMultipleArgumentsPerToken = true
+            )
+
+        only.AcceptOnlyFromAmong(sections |> List.map fst |> Array.ofList) |> ignore
+
+        let command =
+            Command(
+                "flows",
+                "Training, solves, stochastic solves and exact transport beside plain TorchSharp and recorded figures of other libraries."
+            )
+
+        for option in [ data :> Option; isQuick; isJson; steps; seed; repeats; only ] do
+            command.Options.Add option
+
+        command.SetAction(fun parsed ->
+            let quick = parsed.GetRequiredValue isQuick
+
+            let given (option: Option<int>) (short: int) =
+                match parsed.GetResult option with
+                | null -> parsed.GetRequiredValue option
+                | result when result.Implicit && quick -> short
+                | _ -> parsed.GetRequiredValue option
+
+            let extent = { Repeats = given repeats 7; Steps = given steps 1000; Samples = (if quick then 2000 else 10000) }
+
+            let folder =
+                match parsed.GetValue data with
+                | null -> recordedFolder ()
+                | folder -> Some folder
+
+            let chosen =
+                match parsed.GetValue only with
+                | null -> []
+                | names -> List.ofArray names
+
+            run folder extent (parsed.GetRequiredValue seed) chosen (parsed.GetRequiredValue isJson) output error cancellation)
+
+        command
