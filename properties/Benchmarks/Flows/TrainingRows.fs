@@ -85,7 +85,7 @@ module TrainingRows =
         let pair (x0: torch.Tensor) (x1: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
             if isExact then
                 let pairs = Coupling.apply coupling generator x0 x1 [||]
-                struct (pairs.X0, pairs.X1)
+                struct (pairs.Start, pairs.Finish)
             else
                 struct (x0, x1)
 
