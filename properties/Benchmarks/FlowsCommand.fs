@@ -61,6 +61,16 @@ module FlowsCommand =
                         cancellation.ThrowIfCancellationRequested()
             ]
 
+        // On other data only ratios to a yardstick say something.
+        let comparable (peer: PeerFigure) = data.IsRecorded || peer.Yardstick.IsSome
+
+        let rows =
+            rows
+            |> List.map (fun row ->
+                match row.Peer with
+                | ValueSome peer when not (comparable peer) -> { row with Peer = ValueNone }
+                | _ -> row)
+
         let facts =
             [
                 "data", data.Source
@@ -84,7 +94,7 @@ module FlowsCommand =
             if Console.IsOutputRedirected then
                 console.Profile.Width <- 200
 
-            Report.tables console data.IsRecorded rows
+            Report.tables console rows
 
             for name, value in facts do
                 output.WriteLine $"{name}: {value}"

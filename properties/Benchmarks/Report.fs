@@ -43,7 +43,7 @@ module Report =
         | ValueNone -> ""
         | ValueSome goal -> $"""{(if goal.IsMet then "met" else "NOT MET")}: {goal.Text}"""
 
-    let private cells (comparable: bool) (row: Row) : string list =
+    let private cells (row: Row) : string list =
         let yardstick =
             match row.Yardstick with
             | ValueSome(struct (name, value)) -> $"{withUnit value row.Unit}, {name}"
@@ -54,7 +54,7 @@ module Report =
 
         let peer, theirs =
             match row.Peer with
-            | ValueSome peer when comparable || peer.Yardstick.IsSome ->
+            | ValueSome peer ->
                 let rod =
                     peer.Yardstick
                     |> ValueOption.map (fun value -> $" / {withUnit value row.Unit}")
@@ -62,12 +62,12 @@ module Report =
 
                 let ratio = peer.Yardstick |> ValueOption.map (fun value -> number (peer.Figure / value)) |> ValueOption.defaultValue ""
                 $"{withUnit peer.Figure row.Unit}{rod}, {peer.Name}", ratio
-            | _ -> "", ""
+            | ValueNone -> "", ""
 
         [ row.Name; figure; yardstick; ratio; peer; theirs; verdict row ]
 
     /// One table a section.
-    let tables (console: IAnsiConsole) (comparable: bool) (rows: Row list) : unit =
+    let tables (console: IAnsiConsole) (rows: Row list) : unit =
         for section, rows in rows |> List.groupBy _.Section do
             let repeats = rows |> List.map _.Repeats |> List.max
             let table = Table().Border(TableBorder.Rounded)
@@ -82,7 +82,7 @@ module Report =
                     | ValueSome goal -> if goal.IsMet then "green" else "red"
                     | ValueNone -> "default"
 
-                let cells = cells comparable row |> List.map Markup.Escape
+                let cells = cells row |> List.map Markup.Escape
                 let painted = cells |> List.mapi (fun i cell -> if i = 6 then $"[{colour}]{cell}[/]" else cell)
                 table.AddRow(Array.ofList painted) |> ignore
 
