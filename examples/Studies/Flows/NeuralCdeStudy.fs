@@ -46,7 +46,7 @@ type NeuralCdeStudy() =
         let rows = int64 all.Length
         let data = (torch.tensor (all |> Array.collect Array.concat |> Array.map float32)).reshape [| rows; int64 count; 3L |]
         let path = ControlPath.linear knots data
-        let f (z: torch.Tensor) = ((TensorForm.ofPoints inner (part 1) z).tanh ()).reshape [| rows; int64 hidden; 3L |]
+        let f (z: torch.Tensor) = ((TensorForm.ofPoints inner (part 1) z).tanh()).reshape [| rows; int64 hidden; 3L |]
         let z0 = TensorForm.ofPoints entry (part 0) (ControlPath.at path knots[0])
         let solution = Cde.solve (OdeOptions.fixedStep Scheme.heun 1e6) path f z0
 
@@ -62,9 +62,7 @@ type NeuralCdeStudy() =
         let generator = Generator seed
         let steps = if quick then 150 else 300
 
-        let start =
-            parts
-            |> Array.collect (fun part -> (Network.init Initialisation.Linear generator part).Parameters)
+        let start = parts |> Array.collect (fun part -> (Network.init Initialisation.Linear generator part).Parameters)
 
         let training = Array.init 256 (series generator)
         let mutable state = struct (start, Optimiser.init Optimiser.adam start.Length)
@@ -83,8 +81,8 @@ type NeuralCdeStudy() =
                     let final = Array.last (logits numbered leaf (batch |> Array.map (fun (struct (points, _)) -> points)))
                     let signs = torch.tensor (batch |> Array.map (fun (struct (_, sign)) -> float32 sign))
                     // log(1 + exp(-sign logit)).
-                    let loss = (torch.nn.functional.softplus ((final.mul signs).neg ())).mean ()
-                    losses[step] <- float (loss.item<float32> ())
+                    let loss = (torch.nn.functional.softplus ((final.mul signs).neg())).mean()
+                    losses[step] <- float (loss.item<float32>())
                     loss.backward ()
                     numbers (nonNull leaf.grad) |> Array.map float32)
 
@@ -111,14 +109,14 @@ type NeuralCdeStudy() =
 
         let shown =
             let layer name colour sign =
-                let chosen = test |> Array.filter (fun (struct (_, s)) -> s = sign) |> Array.take 3
+                let chosen = test |> Array.filter (fun (struct (_, s)) -> s = sign) |> Array.take 1
                 let at k = chosen |> Array.map (fun (struct (p, _)) -> column k p)
                 PathLayer(name, at 1, at 2, colour) :> PlaneLayer
 
-            let seen = test[..5] |> Array.collect (fun (struct (p, _)) -> p)
+            let seen = test[..1] |> Array.collect (fun (struct (p, _)) -> p)
 
             PlaneFigure(
-                "Six of the series: 13 observations at random times, noise 0.1",
+                "Two of the series: 13 observations at random times, noise 0.1",
                 "x",
                 "y",
                 [|
@@ -159,7 +157,13 @@ type NeuralCdeStudy() =
                         [| evidence "anticlockwise" 1.0; evidence "clockwise" -1.0 |],
                         false
                     )
-                    LineFigure("Learning through the controlled solve", "step of Adam", "cross-entropy (nats)", [| Worlds.curve "loss" (Array.init steps float) losses |], true)
+                    LineFigure(
+                        "Learning through the controlled solve",
+                        "step of Adam",
+                        "cross-entropy (nats)",
+                        [| Worlds.curve "loss" (Array.init steps float) losses |],
+                        true
+                    )
                 |]
             Notes =
                 [|
