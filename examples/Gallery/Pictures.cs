@@ -32,6 +32,7 @@ internal static class Pictures
         Plot plot = new() { ScaleFactor = 1.1 };
         plot.Font.Set(Typeface);
         plot.Title(title, 18);
+        plot.Axes.Title.Label.Bold = true;
         plot.Axes.Bottom.Label.FontSize = 15;
         plot.Axes.Left.Label.FontSize = 15;
         plot.Axes.Bottom.TickLabelStyle.FontSize = 13;
