@@ -25,7 +25,11 @@ internal sealed class Colouring
         if (levels > 0)
         {
             // Bands whose edges are round numbers.
-            double step = PlaneView.Round((high - low) / levels);
+            double asked = (high - low) / levels;
+            double above = PlaneView.Round(asked);
+            // The next of 1, 2, 5 and 10 below.
+            double below = PlaneView.Round(0.39 * above);
+            double step = above / asked < asked / below ? above : below;
             Low = Math.Floor((low / step) + 1e-9) * step;
             High = Math.Ceiling((high / step) - 1e-9) * step;
             Levels = Math.Max(2, (int)Math.Round((High - Low) / step));
@@ -59,7 +63,7 @@ internal sealed class Colouring
         if (low < 0 && high > 0 && Math.Min(-low, high) > 0.02 * Math.Max(-low, high))
         {
             double most = Math.Max(-low, high);
-            // An even number of bands, so that zero is an edge.
+            // Symmetric, so that zero is an edge of bands.
             return new(label, -most, most, levels, BlueToRed);
         }
 

@@ -12,6 +12,8 @@ internal static class Pictures
     // The first that is installed: what a machine takes by itself has serifs on some.
     private static readonly string[] Typefaces = ["Segoe UI", "Helvetica Neue", "Arial", "Liberation Sans", "Noto Sans", "DejaVu Sans"];
 
+    static Pictures() => Fonts.Default = Typeface;
+
     /// <summary>The typeface of all pictures.</summary>
     public static string Typeface { get; } = Array.Find(Typefaces, SkiaSharp.SKFontManager.Default.FontFamilies.Contains) ?? Fonts.Default;
 
@@ -30,7 +32,6 @@ internal static class Pictures
     public static Plot Prepared(string title)
     {
         Plot plot = new() { ScaleFactor = 1.1 };
-        plot.Font.Set(Typeface);
         plot.Title(title, 18);
         plot.Axes.Bottom.Label.FontSize = 15;
         plot.Axes.Left.Label.FontSize = 15;

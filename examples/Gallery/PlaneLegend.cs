@@ -80,7 +80,7 @@ internal static class PlaneLegend
     public static float Room(Colouring colouring, float height)
     {
         double step = Step(colouring, height);
-        return BarWidth + 42 + PlaneView.Within(colouring.Low, colouring.High, step).Max(tick => Lettering.Width(PlaneView.Number(tick, step), Lettering.Tick));
+        return BarWidth + 50 + PlaneView.Within(colouring.Low, colouring.High, step).Max(tick => Lettering.Width(PlaneView.Number(tick, step), Lettering.Tick));
     }
 
     // Bands have their numbers at edges.
@@ -121,6 +121,6 @@ internal static class PlaneLegend
             Lettering.Write(canvas, PlaneView.Number(tick, step), x + BarWidth + 7, y, Lettering.Tick, SKTextAlign.Left);
         }
 
-        Lettering.WriteFitting(canvas, colouring.Label, x + Room(colouring, height) - 26, 0.5f * (top + bottom), Lettering.Label, Math.Max(height, 120), turned: true);
+        Lettering.WriteFitting(canvas, colouring.Label, x + Room(colouring, height) - 22, 0.5f * (top + bottom), Lettering.Label, Math.Max(height, 120), turned: true);
     }
 }
