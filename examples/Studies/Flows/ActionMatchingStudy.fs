@@ -128,15 +128,14 @@ type ActionMatchingStudy() =
             let level = (float n + shift) / float count
             [| (if level < right then 1.5 else -1.5) + 0.4 * Sampling.normal generator |])
 
-    override _.Run(seed, quick, progress, cancellation) =
+    override _.Run(seed, _, progress, cancellation) =
         use _scope = torch.NewDisposeScope()
         use _quiet = torch.no_grad ()
         let generator = Generator seed
-        let share steps = if quick then steps / 2 else steps
 
         // 1. A normal path: loss at the optimum and velocity, both known.
         let normalNet =
-            train progress cancellation "normal path" 2 [ 48; 48 ] seed (share 3000) (fun moment configuration parameters ->
+            train progress cancellation "normal path" 2 [ 48; 48 ] seed 3000 (fun moment configuration parameters ->
                 ActionMatching.loss
                     ActionKind.Balanced
                     (TensorForm.action configuration parameters)
@@ -152,7 +151,7 @@ type ActionMatchingStudy() =
 
         // 2. The turned law: the field with pairs turns, the gradient field does not.
         let turnNet =
-            train progress cancellation "turned law" 2 [ 48; 48 ] seed (share 2400) (fun moment configuration parameters ->
+            train progress cancellation "turned law" 2 [ 48; 48 ] seed 2400 (fun moment configuration parameters ->
                 ActionMatching.loss
                     ActionKind.Balanced
                     (TensorForm.action configuration parameters)
@@ -167,7 +166,7 @@ type ActionMatchingStudy() =
         let snapshots = seen |> Array.map tensor
 
         let splitNet =
-            train progress cancellation "split" 2 [ 64; 64 ] seed (share 1600) (fun moment configuration parameters ->
+            train progress cancellation "split" 2 [ 64; 64 ] seed 1600 (fun moment configuration parameters ->
                 ActionMatching.loss
                     ActionKind.Balanced
                     (TensorForm.action configuration parameters)
@@ -179,7 +178,7 @@ type ActionMatchingStudy() =
             let source name (points: float[][]) = RowSource.ofRows name 2 (ReadOnlySpan(points |> Array.concat |> Array.map float32))
             let pairs = FlowMatching.between Coupling.independent (source "first snapshot" seen[0]) (source "last snapshot" seen[9])
             let objective = FlowMatching.objective (FlowMatching.options (Interpolant.linear Latent.none)) flowConfiguration pairs
-            let steps = share 2000
+            let steps = 2000
 
             let options =
                 { TrainingOptions.standard steps with
@@ -216,7 +215,7 @@ type ActionMatchingStudy() =
             }
 
         let growNet =
-            train progress cancellation "growing mass" 1 [ 32; 32 ] seed (share 1000) (fun moment configuration parameters ->
+            train progress cancellation "growing mass" 1 [ 32; 32 ] seed 1000 (fun moment configuration parameters ->
                 let generator = moment.Generator()
                 let moments = Array.init count (fun n -> (float n + generator.Uniform()) / float count)
 

@@ -197,9 +197,9 @@ type ThreeMarginalsStudy() =
         progress.Invoke "closed form"
         let exact = MultimarginalLaw.model laws
         let endpoint = pairs |> Array.map (endpointError exact) |> Array.max
-        let small, _ = train progress cancellation "normal laws" [ 64; 64 ] laws seed 1024 (if quick then 3000 else 6000)
+        let small, _ = train progress cancellation "normal laws" [ 64; 64 ] laws seed 1024 6000
         let normalErrors = pairs |> Array.map (fieldError generator laws small)
-        let steps = if quick then 4000 else 6000
+        let steps = 6000
         let model, result = train progress cancellation "mixtures" [ 80; 80; 80 ] mixtures seed 512 steps
         let mixtureErrors = pairs |> Array.map (fieldError generator mixtures model)
         let clouds = mixtures |> Array.map (fun law -> stratified generator law 3000)
