@@ -73,6 +73,9 @@ internal static class FitCommand
         }
 
         var tick = terminal.Ticker();
+        // A second thread of libtorch gains nothing on tensors this small, and spins while it waits.
+        Core.Foundations.Lifetime.requireTorch();
+        TorchSharp.torch.set_num_threads(1);
         var trained = flow.Train(options with { Progress = new Immediate(now => tick($"step {now.Step} of {now.Steps}, loss {now.Loss:G3}")) });
         cancellation.ThrowIfCancellationRequested();
         if (trained.Outcome != TrainOutcome.Completed)

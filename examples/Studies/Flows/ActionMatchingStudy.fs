@@ -129,6 +129,7 @@ type ActionMatchingStudy() =
             [| (if level < right then 1.5 else -1.5) + 0.4 * Sampling.normal generator |])
 
     override _.Run(seed, _, progress, cancellation) =
+        Tensors.prepare ()
         use _scope = torch.NewDisposeScope()
         use _quiet = torch.no_grad ()
         let generator = Generator seed

@@ -30,7 +30,7 @@ type DataCouplingStudy() =
         Clouds.momentError last (Clouds.steps cancellation Scheme.rungeKutta4 100 velocity (PlaneLaws.sigmaPoints first)).Final
 
     override _.Run(seed, quick, progress, cancellation) =
-        Lifetime.requireTorch ()
+        Tensors.prepare ()
         use _plain = torch.no_grad ()
         use _scope = torch.NewDisposeScope()
         let straight = Interpolant.linear Latent.none

@@ -21,7 +21,7 @@ type GaussianInterpolantStudy() =
     static let source = "closed form: Albergo, Boffi and Vanden-Eijnden 2023, Stochastic Interpolants, appendix A"
 
     override _.Run(seed, quick, progress, cancellation) =
-        Lifetime.requireTorch ()
+        Tensors.prepare ()
         use _plain = torch.no_grad ()
         use _scope = torch.NewDisposeScope()
         let struct (first, last) = PlaneLaws.normalPair

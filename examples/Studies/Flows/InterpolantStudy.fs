@@ -74,7 +74,7 @@ type InterpolantStudy() =
         |]
 
     override _.Run(seed, quick, progress, cancellation) =
-        Lifetime.requireTorch ()
+        Tensors.prepare ()
         use _plain = torch.no_grad ()
         use _scope = torch.NewDisposeScope()
         let first, last = PlaneLaws.eightGaussians, PlaneLaws.twoMoons

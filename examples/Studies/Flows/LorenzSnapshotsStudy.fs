@@ -38,6 +38,7 @@ type LorenzSnapshotsStudy() =
         Array.init count (fun _ -> Array.map2 (fun centre z -> centre + 2.0 * z) [| 0.0; 0.0; 22.0 |] (normal generator 3))
 
     override _.Run(seed, quick, progress, cancellation) =
+        Tensors.prepare ()
         use _scope = torch.NewDisposeScope()
         use _quiet = torch.no_grad ()
         let generator = Generator seed

@@ -58,6 +58,7 @@ type NeuralCdeStudy() =
     static let numbered = Array.init count float
 
     override _.Run(seed, quick, progress, cancellation) =
+        Tensors.prepare ()
         use _scope = torch.NewDisposeScope()
         let generator = Generator seed
         let steps = if quick then 150 else 300

@@ -86,7 +86,8 @@ type NeuralOdeStudy() =
             let size = steps |> Array.sumBy (fun g -> g * g) |> sqrt
             (Array.map2 (fun a b -> (a - b) * (a - b)) steps adjoint |> Array.sum |> sqrt) / size)
 
-    override _.Run(seed, quick, progress, cancellation) =
+    override _.Run(seed, _, progress, cancellation) =
+        Tensors.prepare ()
         use _scope = torch.NewDisposeScope()
         use _quiet = torch.no_grad ()
         progress.Invoke "orders"
@@ -108,7 +109,7 @@ type NeuralOdeStudy() =
         let series = truth[..20] |> Array.map (Array.map (Array.map (fun x -> x + 0.05 * Sampling.normal generator)))
 
         let wanted = series |> Array.map tensor
-        let steps = if quick then 200 else 350
+        let steps = 350
         let count = first.Parameters.Length
         let options = { OdeOptions.fixedStep Scheme.rungeKutta4 0.2 with Save = observed }
         let rate = LearningRate.Cosine(2e-2, 2e-4, steps)

@@ -46,6 +46,7 @@ type ReversibleHeunStudy() =
         |]
 
     override _.Run(seed, _, progress, cancellation) =
+        Tensors.prepare ()
         use _scope = torch.NewDisposeScope()
         use _quiet = torch.no_grad ()
         let generator = Generator seed

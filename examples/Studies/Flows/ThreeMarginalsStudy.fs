@@ -190,6 +190,7 @@ type ThreeMarginalsStudy() =
         [| 0.0; turn; 0.5 * turn |] |> Array.map (fun angle -> MixtureLaw.around (circle modes 2.0 angle) (sqrt 0.02))
 
     override _.Run(seed, quick, progress, cancellation) =
+        Tensors.prepare ()
         use _scope = torch.NewDisposeScope()
         use _quiet = torch.no_grad ()
         let generator = Generator seed

@@ -136,7 +136,8 @@ type ResourceTests(output: ITestOutputHelper) =
             ]
 
         for name, solve in methods do
-            let late (pause: int) =
+            // Milliseconds from the request to the end; nothing where the solve had ended before.
+            let late (pause: int) : int64 voption =
                 GC.Collect()
                 use source = new CancellationTokenSource()
                 let watch = Stopwatch()
@@ -151,18 +152,24 @@ type ResourceTests(output: ITestOutputHelper) =
                 let solution = solve { RunOptions.standard with Cancellation = source.Token; Tolerance = 1e-300 }
                 let milliseconds = watch.ElapsedMilliseconds
                 striker.Join()
-                Assert.Equal(Outcome.Cancelled, solution.Outcome)
-                milliseconds
+                if solution.Outcome = Outcome.Cancelled then ValueSome milliseconds else ValueNone
 
             // The machine does other things as well: a moment may be tried five times. A method that does not listen is late every time.
-            let rec attempts (pause: int) (times: int64 list) =
-                let times = late pause :: times
-                if times.Head < 200L || times.Length = 5 then times else attempts pause times
+            let rec attempts (pause: int) (times: int64 list) : int64 list =
+                match late pause with
+                | ValueNone -> times
+                | ValueSome time when time < 200L || times.Length = 4 -> time :: times
+                | ValueSome time -> attempts pause (time :: times)
 
-            for pause in [ 150; 300; 500 ] do
-                let times = attempts pause []
-                output.WriteLine $"{name}: stopped %A{List.rev times} ms after a request that came after {pause} ms"
-                Assert.True(times.Head < 200L, $"{name}: %A{List.rev times} ms")
+            let judged =
+                [ 100; 300; 500 ]
+                |> List.filter (fun pause ->
+                    let times = attempts pause []
+                    output.WriteLine $"{name}: stopped %A{List.rev times} ms after a request that came after {pause} ms"
+                    Assert.True(times.IsEmpty || times.Head < 200L, $"{name}: %A{List.rev times} ms")
+                    not times.IsEmpty)
+
+            Assert.True(not judged.IsEmpty, $"{name} ended before it could be cancelled")
 
     [<Fact>]
     member _.``the tabular half runs in a process that cannot load libtorch, and a tensor path says what is missing``() =
