@@ -103,8 +103,12 @@ module FlowMatching =
 
             let pairs = if doubled then Pairs.antithetic pairs else pairs
             let t = twice (torch.tensor times)
-            let points = Path.point options.Interpolant t pairs
-            let targets = Target.regressand options.Interpolant options.Target t pairs
+
+            // Point and velocity share the interpolant's numbers.
+            let struct (points, targets) =
+                match options.Target with
+                | Target.Velocity -> Path.pointAndVelocity options.Interpolant t pairs
+                | target -> struct (Path.point options.Interpolant t pairs, Target.regressand options.Interpolant target t pairs)
 
             RegressionBatch.ofTensors
                 {
