@@ -180,7 +180,7 @@ let ``drawn probes are unbiased and fixed for a solve`` () =
 let ``gradients are recorded if they are wanted: the score of the closed form, and of parameters`` () =
     let scoreOf (gradients: bool) (draw: Draw) =
         let system, x = transport draw 2 2, points draw 20 3 2
-        let options = { options with Ode = OdeOptions.fixedStep Scheme.rungeKutta4 0.04; Gradients = gradients }
+        let options = { options with Ode = OdeOptions.fixedStep Scheme.rungeKutta4 0.02; Gradients = gradients }
         let logDensity (x: torch.Tensor) = (Likelihood.logDensity options (MixtureLaw.logDensity system.First) system.Velocity x).LogDensity
         distance (Diff.Batch.gradient logDensity x) (MixtureLaw.score system.Last x)
 
