@@ -7,11 +7,13 @@ open FsCheck
 open FsCheck.FSharp
 
 /// Checks a law on random inputs; a failure prints the shrunk counterexample.
-let holds (tests: int) (law: 'input -> 'testable) : unit = Check.One(Config.QuickThrowOnFailure.WithMaxTest(tests), law)
+let holds (tests: int) (law: 'input -> 'testable) : unit =
+    Check.One(Config.QuickThrowOnFailure.WithReplay(1UL, 1UL).WithMaxTest(tests), law)
 
 /// A law must find a counterexample to the mutant.
 let refuted (law: 'input -> 'testable) : unit =
-    Assert.ThrowsAny<Exception>(fun () -> Check.One(Config.QuickThrowOnFailure.WithMaxTest(200), law)) |> ignore
+    Assert.ThrowsAny<Exception>(fun () -> Check.One(Config.QuickThrowOnFailure.WithReplay(1UL, 1UL).WithMaxTest(200), law))
+    |> ignore
 
 /// The two numbers agree up to a share of their size and of one.
 let near (tolerance: float) (expected: float) (found: float) : Property =
