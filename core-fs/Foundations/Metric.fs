@@ -17,6 +17,8 @@ type MetricKey =
     | Euclidean
     /// The larger of two distances, one for each part of a pair.
     | Product of MetricKey * MetricKey
+    /// The largest over places (states, or states and actions) of a distance between laws, by that distance's name.
+    | Statewise of distance: string
     /// A metric seen through a map.
     | Conjugated of map: string * MetricKey
 
@@ -28,6 +30,7 @@ type MetricKey =
         | Span -> "span"
         | Euclidean -> "Euclidean"
         | Product(left, right) -> $"max({left}, {right})"
+        | Statewise distance -> $"sup {distance}"
         | Conjugated(map, inner) -> $"{inner} through {map}"
 
 /// A distance and what may be concluded from it.

@@ -31,8 +31,8 @@ type Playout =
 [<RequireQualifiedAccess>]
 module Simulation =
 
-    /// Plays episodes under a policy, from an initial state drawn uniformly (from <c>start</c> if it is not negative). An episode ends in a terminal state, with probability
-    /// 1 - continuation at a transition, or after the most steps. The seed decides all; the discount lies in [0, 1]. An OperationCanceledException ends it early.
+    /// Plays episodes under a policy, from an initial state drawn uniformly (from <c>start</c> if it is not negative). What follows a transition counts with its
+    /// continuation, as in the operators. An episode ends in a terminal state, with a transition whose continuation is zero, or after the most steps. The seed decides all; the discount lies in [0, 1]. An OperationCanceledException ends it early.
     let play
         (generator: Generator)
         (episodes: int)
@@ -81,11 +81,10 @@ module Simulation =
                     let offset = model.offsets[row]
                     let k = offset + Sampling.index generator (ReadOnlySpan(model.probabilities, offset, model.offsets[row + 1] - offset))
                     returns[episode] <- returns[episode] + weight * model.rewards[k]
-                    weight <- weight * discount
+                    weight <- weight * discount * model.Continuation k
                     step <- step + 1
                     state <- model.successors[k]
-                    let continuation = model.Continuation k
-                    going <- not (model.IsTerminal state) && (continuation = 1.0 || generator.Uniform() < continuation)
+                    going <- not (model.IsTerminal state) && model.Continuation k > 0.0
 
             steps[episode] <- step
             last[episode] <- state

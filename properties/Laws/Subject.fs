@@ -34,8 +34,10 @@ type Subject<'x> =
     {
         /// The name in reports.
         Name: string
-        /// Entries of a point; nothing for a family, where it is the number of states.
+        /// Entries of a point; nothing for a family, where it is <c>Width</c> for each state.
         Dimension: int voption
+        /// Entries of a point for each state, side by side: 1 for values, more where a state has a law.
+        Width: int
         /// The operator of a trial, and what frees what it holds.
         Make: Trial -> struct (Operator<'x> * IDisposable)
         /// A point from its entries.
@@ -61,6 +63,7 @@ module Subject =
         {
             Name = operator.Name
             Dimension = ValueSome dimension
+            Width = 1
             Make = fun _ -> struct (operator, nothing)
             Lift = lift
             Drop = drop
@@ -78,12 +81,36 @@ module Subject =
         {
             Name = name
             Dimension = ValueNone
+            Width = 1
             Make =
                 fun trial ->
                     let sketch = trial.Sketch.Value
                     struct (make (ModelSketch.toModel sketch) sketch.Discount, nothing)
             Lift = Array.copy
             Drop = id
+        }
+
+    /// A family on points that hold <c>width</c> entries for each state: laws, say. <c>lift</c> makes a point of the entries, state by state.
+    let familyOf
+        (name: string)
+        (width: int)
+        (lift: float[] -> 'x)
+        (drop: 'x -> float[])
+        (make: Model -> float -> Operator<'x>)
+        : Subject<'x> =
+        if width < 1 then
+            invalidArg (nameof width) $"width must be at least 1 but is {width}"
+
+        {
+            Name = name
+            Dimension = ValueNone
+            Width = width
+            Make =
+                fun trial ->
+                    let sketch = trial.Sketch.Value
+                    struct (make (ModelSketch.toModel sketch) sketch.Discount, nothing)
+            Lift = lift
+            Drop = drop
         }
 
     /// The Bellman operators of two summaries, in row form.
@@ -95,6 +122,7 @@ module Subject =
         {
             Name = $"Bellman[{state.Name}] on tensors"
             Dimension = ValueNone
+            Width = 1
             Make =
                 fun trial ->
                     let sketch = trial.Sketch.Value
@@ -118,7 +146,7 @@ module internal Trial =
 
     let generate (subject: Subject<'x>) (generator: Generator) : Trial =
         let sketch = if subject.Dimension.IsSome then ValueNone else ValueSome(ModelSketch.generate generator)
-        let dimension = subject.Dimension |> ValueOption.defaultWith (fun () -> sketch.Value.States.Length)
+        let dimension = subject.Dimension |> ValueOption.defaultWith (fun () -> sketch.Value.States.Length * subject.Width)
         let x = Array.init dimension (fun _ -> entry generator)
 
         let y =
@@ -145,12 +173,14 @@ module internal Trial =
             match trial.Sketch with
             | ValueSome sketch ->
                 if sketch.States.Length > 1 then
+                    let width = trial.X.Length / sketch.States.Length
+
                     for s in 0 .. sketch.States.Length - 1 do
                         yield
                             { trial with
                                 Sketch = ValueSome(ModelSketch.dropState sketch s)
-                                X = Array.removeAt s trial.X
-                                Y = Array.removeAt s trial.Y
+                                X = Array.removeManyAt (s * width) width trial.X
+                                Y = Array.removeManyAt (s * width) width trial.Y
                             }
 
                 for smaller in ModelSketch.shrink sketch do

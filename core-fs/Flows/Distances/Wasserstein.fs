@@ -1,5 +1,6 @@
 namespace ValueFlow.Core.Flows
 
+open ValueFlow.Core.Foundations
 open System
 open System.Threading
 

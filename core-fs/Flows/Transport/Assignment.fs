@@ -2,6 +2,7 @@ namespace ValueFlow.Core.Flows
 
 #nowarn "9" // Rows are walked by address.
 
+open ValueFlow.Core.Foundations
 open System
 open System.Threading
 open Microsoft.FSharp.NativeInterop

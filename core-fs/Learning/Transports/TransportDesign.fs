@@ -2,6 +2,7 @@ namespace ValueFlow.Core.Learning
 
 open System
 open System.Globalization
+open ValueFlow.Core.Foundations
 open ValueFlow.Core.Flows
 
 /// An interpolant by name: a plain value, which files keep.

@@ -48,7 +48,7 @@ public static class Distance
     public static double MaximumMeanDiscrepancy(double[][] first, double[][] second, double? bandwidth = null)
     {
         var (a, b) = Samples(first, second);
-        var kernel = bandwidth is double h ? Kernel.NewGaussian(Microsoft.FSharp.Collections.ListModule.OfSeq([h])) : Kernel.GaussianByMedian;
+        var kernel = bandwidth is double h ? MmdKernel.NewGaussian(Microsoft.FSharp.Collections.ListModule.OfSeq([h])) : MmdKernel.GaussianByMedian;
         return Math.Sqrt(Discrepancy.squaredMmd(kernel, a, b));
     }
 

@@ -4,6 +4,7 @@ module ValueFlow.Tests.Flows.Judge
 open Xunit
 open FsCheck
 open FsCheck.FSharp
+open ValueFlow.Core.Foundations
 open ValueFlow.Core.Flows
 
 /// Two samples of equal size in the plane, as quarters: FsCheck makes and shrinks them; ties and duplicates are common, and costs are exact in float64.

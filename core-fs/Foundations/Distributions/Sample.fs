@@ -1,8 +1,7 @@
-namespace ValueFlow.Core.Flows
+namespace ValueFlow.Core.Foundations
 
 open System
 open TorchSharp
-open ValueFlow.Core.Foundations
 
 /// A finite sample: points of R^d, each with a weight; the weights sum to one. Coordinates are finite numbers.
 [<Sealed>]

@@ -1,15 +1,17 @@
-namespace ValueFlow.Core.Flows
+namespace ValueFlow.Core.Foundations
 
 open System
 
-/// A positive definite kernel on R^d, made of the squared distance of two points.
-type Kernel =
+/// A kernel on R^d, made of the squared distance of two points, whose MMD is a distance between laws.
+type MmdKernel =
     /// The mean over bandwidths h of exp(-|x - y|^2 / (2 h^2)).
     | Gaussian of bandwidths: float list
     /// Gaussian, the bandwidth being the median distance between different points of the two samples (1 where all points are equal).
     | GaussianByMedian
     /// (c^2 + |x - y|^2)^(-1/2): the inverse multiquadric of a scale c.
     | InverseMultiquadric of scale: float
+    /// -|x - y|^b for an exponent b in (0, 2): MMD^2 is the generalised energy distance. It is homogeneous: scaling both laws by c scales MMD^2 by c^b.
+    | EnergyKernel of exponent: float
 
 /// Distances between samples that are means over pairs of points: quadratic time, no optimisation.
 [<RequireQualifiedAccess>]
@@ -58,7 +60,7 @@ module Discrepancy =
             Array.Sort distances
             sqrt distances[distances.Length / 2]
 
-    let private profile (kernel: Kernel) (first: Sample) (second: Sample) : float -> float =
+    let private profile (kernel: MmdKernel) (first: Sample) (second: Sample) : float -> float =
         let positive (name: string) (value: float) =
             if not (value > 0.0 && Double.IsFinite value) then
                 invalidArg (nameof kernel) $"{name} must be positive and finite but is {value}"
@@ -77,17 +79,22 @@ module Discrepancy =
         | InverseMultiquadric scale ->
             positive "the scale" scale
             fun square -> 1.0 / sqrt (scale * scale + square)
+        | EnergyKernel exponent ->
+            if not (exponent > 0.0 && exponent < 2.0) then
+                invalidArg (nameof kernel) $"the exponent must lie in (0, 2) but is {exponent}"
+
+            fun square -> -Math.Pow(square, 0.5 * exponent)
 
     /// MMD^2 as a V-statistic, E k(X, X') + E k(Y, Y') - 2 E k(X, Y) over all pairs: not negative, biased upwards.
     /// Gretton, Borgwardt, Rasch, Scholkopf and Smola 2012, "A kernel two-sample test".
-    let squaredMmd (kernel: Kernel) (first: Sample) (second: Sample) : float =
+    let squaredMmd (kernel: MmdKernel) (first: Sample) (second: Sample) : float =
         Sample.RequireSame(nameof second, first, second)
         let k = profile kernel first second
         Math.Max(0.0, mean k first first + mean k second second - 2.0 * mean k first second)
 
     /// MMD^2 as a U-statistic: a point is not paired with itself. Unbiased for equal weights, may be negative. Throws an ArgumentException for samples of fewer
     /// than two points, and for unequal weights.
-    let unbiasedSquaredMmd (kernel: Kernel) (first: Sample) (second: Sample) : float =
+    let unbiasedSquaredMmd (kernel: MmdKernel) (first: Sample) (second: Sample) : float =
         Sample.RequireSame(nameof second, first, second)
 
         for name, sample in [ nameof first, first; nameof second, second ] do
