@@ -27,13 +27,12 @@ let ``symmetry, identity, triangle inequality`` () =
         atMost (d a c) (d a b + d b c)
         .&. same (d a b) (d b a)
         .&. same (d a a) 0.0
-        .&. ((a.ToString() = b.ToString() || d a b > 0.0) |> Prop.label "different laws lie apart")
+        .&. ((Line.totalVariation a b <= 1e-9 || d a b > 0.0) |> Prop.label "different laws lie apart")
 
     for name, d in metrics do
         holds (fun sketch -> law d sketch |> Prop.label name)
 
     refuted (law (fun a b -> Line.wasserstein 2.0 a b ** 2.0))
-    refuted (law (fun a b -> Line.cramer a b ** 2.0))
     refuted (law (fun a b -> abs (a.Mean - b.Mean)))
 
 [<Fact>]
@@ -71,7 +70,7 @@ let ``the energy distance of numbers is twice the square of Cramer's, and the MM
 let ``quantile and distribution function are inverse to one another`` () =
     let law (quantile: Distribution -> float -> float) (sketch: LawSketch, level: int) =
         let a = lawOf sketch
-        let q = float (1 + abs level % 999) / 1000.0
+        let q = float (1 + abs (37 * level) % 999) / 1000.0
         let x = quantile a q
 
         (a.Cdf x >= q - 1e-12 |> Prop.label "F(F^-1(q)) >= q")
