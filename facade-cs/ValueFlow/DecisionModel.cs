@@ -16,6 +16,10 @@ public sealed record LoadOptions
     /// <summary>The confidence of those intervals, in (0, 1); 0.95 by default.</summary>
     public double Confidence { get; init; } = 0.95;
 
+    /// <summary>Whether each reward of a log is an outcome of its own, instead of the mean of those with the same state, action and successor: for laws of returns. Not together
+    /// with intervals (ArgumentException). False by default.</summary>
+    public bool DistinctRewards { get; init; }
+
     /// <summary>The most problems that are told in words, at least 1; 20 by default. What is left out is counted.</summary>
     public int MaximumProblems { get; init; } = ModelFile.standard.ErrorLimit;
 
@@ -26,6 +30,9 @@ public sealed record LoadOptions
         new(
             Reward is null ? FSharpValueOption<string>.ValueNone : FSharpValueOption<string>.NewValueSome(Reward),
             Intervals ? FSharpValueOption<double>.NewValueSome(Confidence) : FSharpValueOption<double>.ValueNone,
+            Intervals && DistinctRewards
+                ? throw new ArgumentException("Intervals and DistinctRewards must not be asked for together but both are", "options")
+                : DistinctRewards,
             MaximumProblems >= 1
                 ? MaximumProblems
                 : throw new ArgumentOutOfRangeException("options", MaximumProblems, "MaximumProblems must be at least 1"),

@@ -38,6 +38,11 @@ public sealed class TransitionLog
     /// <exception cref="InvalidModelException">A state was come to but never acted from or ended in.</exception>
     public DecisionModel Estimate() => new(Results.Model(core.Estimate(FSharpValueOption<double>.ValueNone)));
 
+    /// <summary>The model with the rewards as they were seen: each reward of a state, action and successor is an outcome of its own, with its share as probability. Mean values are
+    /// those of <see cref="Estimate"/>; laws of returns, and risk, see the spread of rewards, which a mean hides.</summary>
+    /// <exception cref="InvalidModelException">A state was come to but never acted from or ended in.</exception>
+    public DecisionModel EstimateOutcomes() => new(Results.Model(core.EstimateOutcomes()));
+
     /// <summary>The model whose probabilities lie in intervals that hold all at once with the confidence.</summary>
     public DecisionModel EstimateIntervals(double confidence = 0.95) =>
         new(Results.Model(core.Estimate(FSharpValueOption<double>.NewValueSome(confidence))));

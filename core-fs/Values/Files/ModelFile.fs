@@ -11,6 +11,8 @@ type ReadOptions =
         Reward: string voption
         /// For a log: read probabilities as intervals that hold all at once with this confidence; without it as the shares that were seen.
         Confidence: float voption
+        /// For a log: keep the rewards of a state, action and successor apart, as outcomes of their own; without it their mean is taken. Not together with a confidence.
+        DistinctRewards: bool
         /// The most errors in words.
         ErrorLimit: int
         /// Checked on the way; an OperationCanceledException ends the reading.
@@ -26,6 +28,7 @@ module ModelFile =
         {
             Reward = ValueNone
             Confidence = ValueNone
+            DistinctRewards = false
             ErrorLimit = 20
             Cancellation = CancellationToken.None
         }
@@ -56,10 +59,13 @@ module ModelFile =
 
     /// The model that a log estimates; errors name the lines or rows of the file.
     let estimate (options: ReadOptions) (path: string) (log: TransitionLog) : Result<Model, FileError list> =
+        if options.Confidence.IsSome && options.DistinctRewards then
+            invalidArg (nameof options) "a confidence and distinct rewards must not be asked for together but both are"
+
         if options.Confidence.IsSome && not log.CountsAreWhole then
             Error [ whole path "weights that are whole numbers, for intervals" "other weights" ]
         else
-            match log.Estimate options.Confidence with
+            match (if options.DistinctRewards then log.EstimateOutcomes() else log.Estimate options.Confidence) with
             | Ok model -> Ok model
             | Error errors ->
                 let findings = Findings(path, options.ErrorLimit)

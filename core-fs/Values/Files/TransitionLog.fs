@@ -97,7 +97,7 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
         if not this.CountsAreWhole then
             invalidArg (nameof confidence) "intervals need weights that are whole numbers, but the log has others"
 
-        let groups = this.Outcomes()
+        let groups = this.Outcomes false
         let level = (1.0 - confidence) / float groups.Length
 
         groups
@@ -112,8 +112,8 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
                 Upper = Math.Clamp(upper, entry.Probability, 1.0)
             })
 
-    // Outcomes in order, without bounds, each with the weight of its row.
-    member private _.Outcomes() : (LogCount * float)[] =
+    // Outcomes in order, without bounds, each with the weight of its row; one for each reward, if they are to be told apart.
+    member private _.Outcomes(byReward: bool) : (LogCount * float)[] =
         steps
         |> Array.filter (fun step -> step.Weight > 0.0)
         |> Array.groupBy (fun step -> struct (step.State, step.Action))
@@ -122,9 +122,10 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
             let total = row |> Array.sumBy _.Weight
 
             row
-            |> Array.groupBy (fun step -> struct (step.Next, step.Terminated && acted.Contains step.Next))
+            |> Array.groupBy (fun step ->
+                struct (step.Next, step.Terminated && acted.Contains step.Next, (if byReward then step.Reward else 0.0)))
             |> Array.sortBy fst
-            |> Array.map (fun (struct (next, ends), seen) ->
+            |> Array.map (fun (struct (next, ends, reward), seen) ->
                 let count = seen |> Array.sumBy _.Weight
                 let share = count / total
 
@@ -135,7 +136,11 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
                         Next = next
                         Ends = ends
                         Count = count
-                        Reward = (seen |> Array.sumBy (fun step -> step.Weight * step.Reward)) / count
+                        Reward =
+                            if byReward then
+                                reward
+                            else
+                                (seen |> Array.sumBy (fun step -> step.Weight * step.Reward)) / count
                         Probability = share
                         Lower = share
                         Upper = share
@@ -144,9 +149,8 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
 
                 entry, total))
 
-    /// The estimated model: shares as probabilities, mean rewards, actions that were never taken masked, states that were only ever ended in terminal.
-    /// With a confidence, probabilities are known within the bounds of <c>Counts</c>, and the shares are the best guess.
-    member this.Estimate(confidence: float voption) : Result<Model, ModelError list> =
+    // The model of outcomes, as intervals or as shares.
+    member private _.Model(entries: LogCount[], intervals: bool) : Result<Model, ModelError list> =
         let builder = ModelBuilder states.Length
         builder.ParallelOutcomes <- true
         builder.StateNames states
@@ -166,15 +170,10 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
                 let expected = "a next state that is acted from, or ended in, somewhere in the log"
                 builder.Report(ModelFault.Other(expected, $"'{states[step.Next]}'"), step.Place)
 
-        let entries =
-            match confidence with
-            | ValueSome confidence -> this.Counts confidence
-            | ValueNone -> this.Outcomes() |> Array.map fst
-
         for entry in entries do
             let continuation = if entry.Ends then 0.0 else 1.0
 
-            if confidence.IsSome then
+            if intervals then
                 builder.AddInterval(
                     entry.State,
                     entry.Action,
@@ -190,6 +189,17 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
                 builder.AddContinuing(entry.State, entry.Action, entry.Next, entry.Probability, entry.Reward, continuation, entry.Place)
 
         builder.Build()
+
+    /// The estimated model: shares as probabilities, mean rewards, actions that were never taken masked, states that were only ever ended in terminal.
+    /// With a confidence, probabilities are known within the bounds of <c>Counts</c>, and the shares are the best guess.
+    member this.Estimate(confidence: float voption) : Result<Model, ModelError list> =
+        match confidence with
+        | ValueSome confidence -> this.Model(this.Counts confidence, true)
+        | ValueNone -> this.Model(this.Outcomes false |> Array.map fst, false)
+
+    /// The estimated model with the rewards as they were seen: each reward of a state, action and successor is an outcome of its own, with its share as probability. Values under
+    /// expectations are those of <c>Estimate</c>; laws of returns, and risk, see the spread of rewards, which a mean hides. Transitions are as many as different rewards.
+    member this.EstimateOutcomes() : Result<Model, ModelError list> = this.Model(this.Outcomes true |> Array.map fst, false)
 
     /// The steps as a table, with the columns of the file.
     member _.ToDataFrame() : DataFrame =
