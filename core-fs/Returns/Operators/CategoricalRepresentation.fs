@@ -18,7 +18,7 @@ type Clipping =
     static member None = { Below = 0.0; Above = 0.0; MeanShift = 0.0 }
 
 /// Categorical laws on a support. The projected operator contracts by max E gamma in the largest W_1, and by the root of that in the largest l_2: the projection takes
-/// means of distribution functions over gaps, so that it expands no l_p; in W_p for p &gt; 1 the operator is no contraction in general. Rowland, Bellemare,
+/// means of distribution functions over gaps, so that it expands no l_p (l_1 is W_1); in W_2 the discount is no modulus. Rowland, Bellemare,
 /// Dabney, Munos and Teh 2018, "An analysis of categorical distributional reinforcement learning".
 [<Sealed>]
 type CategoricalRepresentation(support: Support) =

@@ -42,16 +42,18 @@ module internal CategoricalSweep =
 
             k <- k + 4
 
-    // Splits the mass of atom i, moved to position origin + discount i (in gaps), between the atoms beside it: lower shares and upper shares apart, so that
-    // neighbouring atoms do not wait for one another.
+    // Splits weight times the mass of atom i (from start on), moved to position origin + discount i (in gaps), between the atoms beside it: lower shares and upper
+    // shares apart, so that neighbouring atoms do not wait for one another.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
-    let split (mixed: float[], count: int, origin: float, discount: float, lowerShares: float[], upperShares: float[]) : unit =
+    let split
+        (law: float[], start: int, count: int, weight: float, origin: float, discount: float, lowerShares: float[], upperShares: float[])
+        : unit =
         let last = float (count - 1)
 
         for i in 0 .. count - 1 do
-            let mass = mixed[i]
+            let mass = weight * law[start + i]
             let inside = Double.MinNative(Double.MaxNative(origin + discount * float i, 0.0), last)
-            let lower = int inside
+            let lower = Double.ConvertToIntegerNative<int> inside
             let upper = mass * (inside - float lower)
             lowerShares[lower] <- lowerShares[lower] + (mass - upper)
             upperShares[lower] <- upperShares[lower] + upper
@@ -89,9 +91,12 @@ module internal CategoricalSweep =
                         let upper = weights[offsets[group]] * (at - float lower)
                         lowerShares[lower] <- lowerShares[lower] + (weights[offsets[group]] - upper)
                         upperShares[lower] <- upperShares[lower] + upper
+                    elif offsets[group + 1] = offsets[group] + 1 then
+                        let branch = offsets[group]
+                        split (source, count * targets[branch], count, weights[branch], position, discount, lowerShares, upperShares)
                     else
                         mix (source, count, weights, targets, offsets[group], offsets[group + 1], mixed)
-                        split (mixed, count, position, discount, lowerShares, upperShares)
+                        split (mixed, 0, count, 1.0, position, discount, lowerShares, upperShares)
 
                 let mutable total = 0.0
                 let mutable carried = 0.0
