@@ -83,7 +83,7 @@ type CategoricalRepresentation(support: Support) =
 
     /// True if no application along the branches moves a mass to an end of the support.
     member _.Covers(branches: Branches) : bool =
-        let slack = 1e-9 * support.Gap
+        let slack = Categorical.outside * support.Gap
         let inside x = x >= support.Least - slack && x <= support.Largest + slack
 
         let group g =
@@ -118,22 +118,46 @@ type CategoricalRepresentation(support: Support) =
     member this.Clipping(branches: Branches, table: CategoricalTable) : Clipping =
         this.Require(branches, table)
 
-        if this.Covers branches then
-            Clipping.None
-        else
-            let mutable worst = Clipping.None
+        let last = float (support.Count - 1)
+        let mutable worst = Clipping.None
 
-            for place in 0 .. branches.Places - 1 do
-                let projection = Categorical.project support (branches.Law(table, place))
+        for place in 0 .. branches.Places - 1 do
+            // Below, above, shift of the mean.
+            let moved = [| 0.0; 0.0; 0.0 |]
 
-                worst <-
-                    {
-                        Below = Math.Max(worst.Below, projection.Below)
-                        Above = Math.Max(worst.Above, projection.Above)
-                        MeanShift = Math.Max(worst.MeanShift, abs projection.MeanShift)
-                    }
+            let count (mass: float) (position: float) =
+                if position < -Categorical.outside then
+                    moved[0] <- moved[0] + mass
+                    moved[2] <- moved[2] - mass * position * support.Gap
+                elif position > last + Categorical.outside then
+                    moved[1] <- moved[1] + mass
+                    moved[2] <- moved[2] - mass * (position - last) * support.Gap
 
-            worst
+            for group in branches.GroupOffsets[place] .. branches.GroupOffsets[place + 1] - 1 do
+                let reward, discount = branches.Rewards[group], branches.Discounts[group]
+                let origin = CategoricalSweep.origin support reward discount
+                let clips = origin < 0.0 || origin + discount * last > last
+
+                for k in branches.Offsets[group] .. branches.Offsets[group + 1] - 1 do
+                    if branches.Targets[k] < 0 then
+                        count branches.Weights[k] ((reward - support.Least) / support.Gap)
+                    elif clips then
+                        for i in 0 .. support.Count - 1 do
+                            count
+                                (branches.Weights[k] * table.Numbers[branches.Targets[k] * support.Count + i])
+                                (origin + discount * float i)
+
+            if branches.GroupOffsets[place] = branches.GroupOffsets[place + 1] then
+                count 1.0 (-support.Least / support.Gap)
+
+            worst <-
+                {
+                    Below = Math.Max(worst.Below, moved[0])
+                    Above = Math.Max(worst.Above, moved[1])
+                    MeanShift = Math.Max(worst.MeanShift, abs moved[2])
+                }
+
+        worst
 
     /// The smallest support that covers the branches with so many atoms: from min r / (1 - gamma) to max r / (1 - gamma), with 0 where a place has no branches; wider by 1 if that is one
     /// point. Discounts must be less than one.

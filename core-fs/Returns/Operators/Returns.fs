@@ -1,6 +1,7 @@
 namespace ValueFlow.Core.Returns
 
 open System
+open System.Threading
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Values
 
@@ -115,8 +116,14 @@ module Returns =
         struct (policy, evaluate options representation discount policy model)
 
     /// The exact laws of the returns of the first steps from each place, atoms within <c>joining</c> joined, and a bound on W_infinity between them and the laws of the whole returns:
-    /// g^n R / (1 - g) + joining (1 - g^n) / (1 - g) for the largest discount g and the largest reward R.
-    let exact (steps: int) (joining: float) (mostAtoms: int) (branches: Branches) : struct (LawTable * float) =
+    /// g^n R / (1 - g) + joining (1 - g^n) / (1 - g) for the largest discount g and the largest reward R. An OperationCanceledException ends it early.
+    let exact
+        (steps: int)
+        (joining: float)
+        (mostAtoms: int)
+        (cancellation: CancellationToken)
+        (branches: Branches)
+        : struct (LawTable * float) =
         if steps < 0 then
             invalidArg (nameof steps) $"steps must not be negative but are {steps}"
 
@@ -124,6 +131,7 @@ module Returns =
         let mutable table = representation.Zero branches.Places
 
         for _ in 1..steps do
+            cancellation.ThrowIfCancellationRequested()
             table <- representation.Apply(branches, table)
 
         let g = branches.LargestDiscount

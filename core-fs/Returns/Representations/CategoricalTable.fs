@@ -52,7 +52,7 @@ type CategoricalTable internal (support: Support, places: int, masses: float[]) 
 module Categorical =
 
     // Positions are measured in gaps from the least atom; what lies outside by rounding alone is not outside.
-    let private outside = 1e-9
+    let internal outside = 1e-9
 
     /// Splits the mass of each outcome y between the two atoms beside it: p(i) = E max(0, 1 - |min(max(Y, least), largest) - z(i)| / gap). Mass is kept; the mean is kept if no outcome lies outside.
     /// For a law within the support W_1 to it is at most gap / 2 and l_2 at most sqrt(gap) / 2 (both are reached by a point half way between atoms), because the

@@ -50,7 +50,7 @@ let private branchesIn world =
     let model = modelOf world
     branchesOf model world.Discount
 
-let private exactly (branches: Branches) = Returns.exact 14 1e-4 20_000 branches
+let private exactly (branches: Branches) = Returns.exact 14 1e-4 20_000 CancellationToken.None branches
 
 let private few = { RunOptions.standard with Tolerance = 1e-9 }
 
@@ -152,7 +152,7 @@ let ``n steps with one projection are n exact steps, projected, and lose less th
     let struct (truth, _) = exactly branches
     let away branches = Statewise.wasserstein(1.0).Distance (Laws.ofTable (Returns.fixedPoint few representation branches).Table) truth
     Assert.True(away three < away branches, $"{away three} < {away branches}")
-    refuses "mostBranches" "after" (fun () -> Branches.steps 9 100 branches)
+    refuses "mostBranches" "100 branches but" (fun () -> Branches.steps 9 100 branches)
     refuses "count" "0" (fun () -> Branches.steps 0 100 branches)
 
 [<Fact>]
@@ -160,7 +160,7 @@ let ``exact laws are those of play`` () =
     for seed in 1..4 do
         let world = { Seed = seed; States = 3; Discount = 0.6 }
         let model = modelOf world
-        let struct (truth, _) = Returns.exact 8 0.0 200_000 (branchesOf model world.Discount)
+        let struct (truth, _) = Returns.exact 8 0.0 200_000 CancellationToken.None (branchesOf model world.Discount)
         let played = Simulation.play (Generator seed) 20_000 8 world.Discount 0 CancellationToken.None (policyOf model) model
         let law = truth.Law 0
         let distance = Line.wasserstein 1.0 law (Distribution.ofNumbers played.Returns)
@@ -171,7 +171,7 @@ let ``exact laws are those of play`` () =
         Assert.True(Line.wasserstein 1.0 quantiles law <= (law.Maximum - law.Minimum) / 50.0)
 
     let branches = branchesIn { Seed = 1; States = 3; Discount = 0.6 }
-    refuses "mostAtoms" "100" (fun () -> Returns.exact 14 0.0 100 branches)
+    refuses "mostAtoms" "100" (fun () -> Returns.exact 14 0.0 100 CancellationToken.None branches)
 
 [<Fact>]
 let ``a fair coin at discount one half: the uniform law on [0, 2]`` () =
@@ -190,7 +190,7 @@ let ``a fair coin at discount one half: the uniform law on [0, 2]`` () =
     Assert.Equal(Support(0.0, 2.0, 51), support)
     let solution = Returns.fixedPoint { few with Tolerance = 1e-12 } (CategoricalRepresentation support) branches
     Assert.Equal(1.0, solution.Table.Mean 0, 10)
-    let struct (truth, away) = Returns.exact 16 0.0 100_000 branches
+    let struct (truth, away) = Returns.exact 16 0.0 100_000 CancellationToken.None branches
     // The truth is the uniform law within away.
     Assert.True(away < 1e-4)
     Assert.Equal(0.25 * support.Gap, Line.wasserstein 1.0 (solution.Table.Law 0) (truth.Law 0), 3)
@@ -214,6 +214,63 @@ let ``what a narrow support cuts off is counted`` () =
     Assert.True(solution.Clipping.Above > 0.0 && solution.Clipping.MeanShift > 0.0)
     Assert.True(Double.IsPositiveInfinity solution.Distortion && Double.IsPositiveInfinity solution.TrueBound)
     Assert.False(representation.Covers branches)
+
+[<Fact>]
+let ``clipping is what the projection counts`` () =
+    let law (worst: Clipping -> Clipping) (sketch, least: int, size: PositiveInt) =
+        let branches = branchesIn (worldOf sketch)
+        let support = Support(float (least % 5) / 4.0, float (least % 5) / 4.0 + float size.Get / 8.0, 6)
+        let representation = CategoricalRepresentation support
+
+        let table =
+            Categorical.ofLaws support (Array.init branches.Places (fun place -> Distribution.ofNumbers [| float place; 0.1; -1.0 |]))
+
+        let counted = worst (representation.Clipping(branches, table))
+        let projections = Array.init branches.Places (fun place -> Categorical.project support (branches.Law(table, place)))
+        let largest pick = projections |> Array.map pick |> Array.max
+
+        same counted.Below (largest _.Below)
+        .&. same counted.Above (largest _.Above)
+        .&. same counted.MeanShift (largest (fun projection -> abs projection.MeanShift))
+
+    holds (law id)
+    refuted (law (fun clipping -> { clipping with Below = clipping.Above; Above = clipping.Below }))
+    refuted (law (fun clipping -> { clipping with MeanShift = clipping.Below + clipping.Above }))
+
+[<Fact>]
+let ``control has the optimal means, and one lookahead more those of every action`` () =
+    let law (direction: Direction) (sketch) =
+        let world = worldOf sketch
+        let model = modelOf world
+        let bellman = Bellman.Create(model, world.Discount, Expectation(), Extreme Direction.Maximise)
+        let values = (FixedPoint.picard few bellman.Operator (Array.zeroCreate model.StateCount)).Value
+        let rowValues = Array.zeroCreate model.RowCount
+        bellman.Sweep.ActionValues(values, rowValues, CancellationToken.None) |> ignore
+        let lookahead = Branches.lookahead world.Discount model
+        let representation = CategoricalRepresentation(Support(-20.0, 20.0, 81))
+        let struct (_, solution) = Returns.control few representation direction world.Discount model
+        let rows = Returns.ofRows representation world.Discount model solution.Table
+        let near (a: float) b = abs (a - b) <= 1e-7
+
+        (Array.forall2 near solution.Table.Means values |> Prop.label "means of states")
+        .&. (Array.forall2 near rows.Means rowValues |> Prop.label "means of rows")
+        .&. (Array.forall2 near rows.Means (lookahead.Means values) |> Prop.label "means of branches")
+
+    holds (law Direction.Maximise)
+    refuted (law Direction.Minimise)
+
+[<Fact>]
+let ``a run that is cancelled ends at once and says so`` () =
+    use source = new CancellationTokenSource()
+    source.Cancel()
+    let branches = branchesIn { Seed = 1; States = 3; Discount = 0.6 }
+    let representation = CategoricalRepresentation(Support(-4.0, 4.0, 9))
+    let solution = Returns.fixedPoint { few with Cancellation = source.Token } representation branches
+    Assert.Equal(Outcome.Cancelled, solution.Outcome)
+    Assert.True(Double.IsPositiveInfinity solution.Bound)
+
+    Assert.Throws<OperationCanceledException>(fun () -> Returns.exact 5 0.0 1000 source.Token branches |> ignore)
+    |> ignore
 
 [<Fact>]
 let ``large models give the same in parallel as in one block`` () =

@@ -69,6 +69,8 @@ let private extremeLaw (asked: TieBreak) (given: TieBreak) (seed: int, pick: int
     |> List.reduce (.&.)
     .&. (Array.forall (fun row -> row >= 0) broken.Rows |> Prop.label "every state acts")
     .&. (broken.Outcome = Outcome.Converged |> Prop.label "it settles")
+    .&. (Array.forall2 (fun (a: float) b -> abs (a - b) <= 1e-7) broken.Returns.Table.Means broken.Optimal
+         |> Prop.label "the optimal means are kept")
 
 [<Fact>]
 let ``the safe policy has the largest Q1 and the smallest Q2 of all optimal ones, the risky one the reverse`` () =
