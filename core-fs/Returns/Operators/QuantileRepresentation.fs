@@ -2,6 +2,8 @@ namespace ValueFlow.Core.Returns
 
 open System
 open System.Buffers
+open System.Numerics
+open System.Numerics.Tensors
 open System.Runtime.CompilerServices
 open ValueFlow.Core.Foundations
 
@@ -15,12 +17,8 @@ module internal QuantileSweep =
     // Sorts the first values with their weights into the other arrays: by even buckets, and then within each.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let sort (values: float[], weights: float[], count: int, ends: int[], toValues: float[], toWeights: float[]) : unit =
-        let mutable least, largest = values[0], values[0]
-
-        for i in 1 .. count - 1 do
-            least <- Double.MinNative(least, values[i])
-            largest <- Double.MaxNative(largest, values[i])
-
+        let all = ReadOnlySpan(values, 0, count)
+        let least, largest = TensorPrimitives.Min all, TensorPrimitives.Max all
         let scale = float count / (largest - least)
         // Where all values are one, or nearly so, one bucket takes all of them.
         let scale = if Double.IsFinite scale then scale else 0.0
@@ -69,6 +67,7 @@ module internal QuantileSweep =
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let private block (branches: Branches, count: int, source: float[], destination: float[], first: int, last: int) =
         let most = count * branches.MostBranches
+        let vectors = count - count % Vector<float>.Count
         let rent () = ArrayPool<float>.Shared.Rent(Math.Max(1, most))
         let values, weights, sortedValues, sortedWeights = rent (), rent (), rent (), rent ()
         let ends = ArrayPool<int>.Shared.Rent(Math.Max(1, most))
@@ -91,10 +90,18 @@ module internal QuantileSweep =
                         let share = branches.Weights[k] / float count
                         let from = target * count
 
-                        for i in 0 .. count - 1 do
-                            values[atoms + i] <- reward + discount * source[from + i]
-                            weights[atoms + i] <- share
+                        let mutable i = 0
 
+                        while i < vectors do
+                            let follows = Vector<float>(source, from + i)
+                            (Vector<float> reward + Vector<float> discount * follows).CopyTo(values, atoms + i)
+                            i <- i + Vector<float>.Count
+
+                        while i < count do
+                            values[atoms + i] <- reward + discount * source[from + i]
+                            i <- i + 1
+
+                        Array.Fill(weights, share, atoms, count)
                         atoms <- atoms + count
 
             if atoms = 0 then
