@@ -9,7 +9,8 @@ open ValueFlow.Core.Values
 ///
 ///   (T eta)(place) = sum over branches of w * law of r + gamma X, X ~ eta(source).
 ///
-/// Branches with the same reward, discount and source are one; a branch on which nothing follows (gamma = 0, or a terminal state) has no source. Made by the module of the same name.
+/// Branches with the same reward, discount and source are one; a branch on which nothing follows (gamma = 0, or a terminal state) has no
+/// source. Made by the module of the same name.
 [<Sealed>]
 type Branches
     internal (sources: int, groupOffsets: int[], rewards: float[], discounts: float[], offsets: int[], weights: float[], targets: int[]) =
@@ -63,8 +64,8 @@ type Branches
 
     let meanDiscount = lazy (moment id)
 
-    // Place p owns the groups GroupOffsets[p] .. GroupOffsets[p+1]-1, each of one reward and discount, in increasing order; group g the branches
-    // Offsets[g] .. Offsets[g+1]-1.
+    // Place p owns the groups GroupOffsets[p] .. GroupOffsets[p+1]-1, each of one reward and discount, in increasing order; group g the
+    // branches Offsets[g] .. Offsets[g+1]-1.
     member internal _.GroupOffsets = groupOffsets
     member internal _.Rewards = rewards
     member internal _.Discounts = discounts
@@ -165,8 +166,8 @@ type Branches
             copy targets
         )
 
-    /// The same branches leading to other places, one for each source: the rows that are taken in the states that a lookahead leads to, say. A source
-    /// that no branch leads to may be sent anywhere.
+    /// The same branches leading to other places, one for each source: the rows that are taken in the states that a lookahead leads to,
+    /// say. A source that no branch leads to may be sent anywhere.
     member _.LeadingTo(count: int, redirected: int[]) : Branches =
         Shape.requireLength (nameof redirected) sources redirected.Length
 
@@ -283,8 +284,8 @@ module Branches =
             let gamma = if model.IsTerminal successor then 0.0 else discount * model.Continuation k
             visit model.probabilities[k] model.rewards[k] gamma successor
 
-    /// From each state by an action of the policy: (T eta)(s) = sum over a of pi(a|s) sum over s' of P * law of r + gamma X(s'). gamma(s, a, s') =
-    /// discount * continuation(s, a, s'), for a discount in [0, 1].
+    /// From each state by an action of the policy: (T eta)(s) = sum over a of pi(a|s) sum over s' of P * law of r + gamma X(s'). gamma(s,
+    /// a, s') = discount * continuation(s, a, s'), for a discount in [0, 1].
     let evaluation (discount: float) (policy: Policy) (model: Model) : Branches =
         require discount model
         Shape.requireLength (nameof policy) model.RowCount policy.Rows.Length
@@ -323,15 +324,16 @@ module Branches =
                     for struct (w, r, gamma, next) in following.At source do
                         add (weight * w) (reward + discount * r) (discount * gamma) next)
 
-    /// Branches of the one, continued by those of the other: rewards r + gamma r', discounts gamma gamma', probabilities w w'. So that n steps need one projection, at the end.
+    /// Branches of the one, continued by those of the other: rewards r + gamma r', discounts gamma gamma', probabilities w w'. So that n
+    /// steps need one projection, at the end.
     let andThen (following: Branches) (first: Branches) : Branches =
         if following.Places <> first.Sources then
             invalidArg (nameof following) $"branches must start from {first.Sources} places but start from {following.Places}"
 
         continued Int32.MaxValue following first
 
-    /// n steps of branches that lead back to where they start. The number of branches may grow exponentially: an ArgumentException names both
-    /// numbers where they become more than <c>mostBranches</c>.
+    /// n steps of branches that lead back to where they start. The number of branches may grow exponentially: an ArgumentException names
+    /// both numbers where they become more than <c>mostBranches</c>.
     let steps (count: int) (mostBranches: int) (branches: Branches) : Branches =
         if count < 1 then
             invalidArg (nameof count) $"count must be at least 1 step but is {count}"

@@ -9,14 +9,15 @@ open System.Runtime.CompilerServices
 open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
 
-/// The categorical push-forward of all places in one pass. The projection is linear in the law: so the laws that share a reward and a discount are mixed first,
-/// many at a time, and each mixture is projected once.
+/// The categorical push-forward of all places in one pass. The projection is linear in the law: so the laws that share a reward and a
+/// discount are mixed first, many at a time, and each mixture is projected once.
 module internal CategoricalSweep =
 
     // Branches between the law that is read and the one that is asked for.
     let private ahead = 8
 
-    // Laws lie all over the table: they are asked for before they are needed, a line of 64 bytes at a time. Reading is twice as fast for it.
+    // Laws lie all over the table: they are asked for before they are needed, a line of 64 bytes at a time. Reading is twice as fast for
+    // it.
     let inline private ask (table: nativeptr<float>) (count: int) (targets: int[]) (branch: int) =
         if Sse.IsSupported && branch < targets.Length then
             let law = NativePtr.add table (count * Math.Max(0, targets[branch]))
@@ -65,8 +66,8 @@ module internal CategoricalSweep =
 
             k <- k + 4
 
-    // Splits weight times the mass of atom i (from start on), moved to position origin + discount i (in gaps), between the atoms beside it: lower shares and upper
-    // shares apart, so that neighbouring atoms do not wait for one another.
+    // Splits weight times the mass of atom i (from start on), moved to position origin + discount i (in gaps), between the atoms beside it:
+    // lower shares and upper shares apart, so that neighbouring atoms do not wait for one another.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let private split
         (law: float[], start: int, count: int, weight: float, origin: float, discount: float, lowerShares: float[], upperShares: float[])

@@ -7,7 +7,8 @@ open System.Numerics.Tensors
 open System.Runtime.CompilerServices
 open ValueFlow.Core.Foundations
 
-/// The quantiles of the push-forward of all places: the values of all branches are sorted with their masses, and the midpoint levels are read off.
+/// The quantiles of the push-forward of all places: the values of all branches are sorted with their masses, and the midpoint levels are
+/// read off.
 module internal QuantileSweep =
 
     // The bucket of a value among as many as there are values; the same order as that of the values.
@@ -130,8 +131,9 @@ module internal QuantileSweep =
         let atoms = int64 branches.Count * int64 count
         Blocks.run branches.Places atoms (fun first last -> block (branches, count, source, destination, first, last))
 
-/// N quantiles of each law, at the midpoint levels. The projected operator contracts by the largest discount in the largest W_infinity, keeps the order, and is no contraction in W_1. A quantile
-/// jumps where a level is reached exactly, so that no rounding bound is stated and no run is certified. Dabney, Rowland, Bellemare and Munos 2018, "Distributional reinforcement learning with quantile regression".
+/// N quantiles of each law, at the midpoint levels. The projected operator contracts by the largest discount in the largest W_infinity,
+/// keeps the order, and is no contraction in W_1. A quantile jumps where a level is reached exactly, so that no rounding bound is stated
+/// and no run is certified. Dabney, Rowland, Bellemare and Munos 2018, "Distributional reinforcement learning with quantile regression".
 [<Sealed>]
 type QuantileRepresentation(count: int) =
     inherit Representation<QuantileTable>($"{count} quantiles", Quantile.space)

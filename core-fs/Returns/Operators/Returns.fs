@@ -20,7 +20,8 @@ type ReturnSolution<'table when 'table :> ReturnTable> =
         Floor: float
         /// The distance between the last two tables.
         Residual: float
-        /// The largest W_1 over places between the fixed point of the projected operator and the true laws is at most this; infinite where none is stated.
+        /// The largest W_1 over places between the fixed point of the projected operator and the true laws is at most this; infinite where
+        /// none is stated.
         Distortion: float
         /// What one more application moves to the ends of a support; nothing for other representations.
         Clipping: Clipping
@@ -34,7 +35,8 @@ type ReturnSolution<'table when 'table :> ReturnTable> =
         History: Progress[]
     }
 
-    /// The largest W_1 over places between the table and the true laws is at most this: infinite unless a bound in W_1 was certified and the support covers the branches.
+    /// The largest W_1 over places between the table and the true laws is at most this: infinite unless a bound in W_1 was certified and
+    /// the support covers the branches.
     member this.TrueBound: float =
         if this.Metric = MetricKey.Statewise "W_1" then
             this.Bound + this.Distortion
@@ -101,8 +103,8 @@ module Returns =
     let ofRows (representation: Representation<'table>) (discount: float) (model: Model) (table: 'table) : 'table =
         representation.Apply(Branches.lookahead discount model, table)
 
-    /// Greedy control: the optimal policy in the mean, the lowest action among equals, and the laws of its returns. The policy comes from certified means, and its laws from its evaluation,
-    /// so that they converge where the greedy operator need not.
+    /// Greedy control: the optimal policy in the mean, the lowest action among equals, and the laws of its returns. The policy comes from
+    /// certified means, and its laws from its evaluation, so that they converge where the greedy operator need not.
     let control
         (options: RunOptions)
         (representation: Representation<'table>)
@@ -115,8 +117,9 @@ module Returns =
         let policy = Policy.Deterministic(model, ReadOnlySpan(bellman.Greedy(solution.Values, direction, options.Cancellation)))
         struct (policy, evaluate options representation discount policy model)
 
-    /// The exact laws of the returns of the first steps from each place, atoms within <c>joining</c> joined, and a bound on W_infinity between them and the laws of the whole returns:
-    /// g^n R / (1 - g) + joining (1 - g^n) / (1 - g) for the largest discount g and the largest reward R. An OperationCanceledException ends it early.
+    /// The exact laws of the returns of the first steps from each place, atoms within <c>joining</c> joined, and a bound on W_infinity
+    /// between them and the laws of the whole returns: g^n R / (1 - g) + joining (1 - g^n) / (1 - g) for the largest discount g and the
+    /// largest reward R. An OperationCanceledException ends it early.
     let exact
         (steps: int)
         (joining: float)

@@ -29,8 +29,8 @@ type TieBroken =
         Outcome: Outcome
     }
 
-/// Control with two atoms: first the optimal means, then, among the actions that reach them, the safe or the risky one. Achab and Neu 2021, "Robustness and
-/// risk management via distributional dynamic programming".
+/// Control with two atoms: first the optimal means, then, among the actions that reach them, the safe or the risky one. Achab and Neu 2021,
+/// "Robustness and risk management via distributional dynamic programming".
 [<RequireQualifiedAccess>]
 module TieBreaking =
 
@@ -68,8 +68,9 @@ module TieBreaking =
 
         optimal
 
-    /// eta(s, a) -> two atoms of r + gamma X(s', a'), a' the action among the optimal rows of s' with the largest Q1 (safe) or Q2 (risky). On tables with alpha Q1 + (1 - alpha) Q2 =
-    /// Q* the safe operator contracts by gamma, and is monotone, in Q1 alone: Q2 moves alpha / (1 - alpha) times as far. It is so in no norm for both atoms at once, and claims nothing.
+    /// eta(s, a) -> two atoms of r + gamma X(s', a'), a' the action among the optimal rows of s' with the largest Q1 (safe) or Q2 (risky).
+    /// On tables with alpha Q1 + (1 - alpha) Q2 = Q* the safe operator contracts by gamma, and is monotone, in Q1 alone: Q2 moves alpha /
+    /// (1 - alpha) times as far. It is so in no norm for both atoms at once, and claims nothing.
     let operator (share: float) (tieBreak: TieBreak) (discount: float) (optimal: bool[]) (model: Model) : Operator<TwoAtomTable> =
         Shape.requireLength (nameof optimal) model.RowCount optimal.Length
         let representation = TwoAtomRepresentation share
@@ -79,8 +80,9 @@ module TieBreaking =
             let rows = choose tieBreak model optimal table |> Array.map (max 0)
             representation.Apply(lookahead.LeadingTo(model.RowCount, rows), table))
 
-    /// Q* first, then the tie-broken operator from Q1 = Q2 = Q* until no atom moves by more than the tolerance, and last the certified evaluation of the policy that it came to. The safe
-    /// policy has the largest Q1 and the smallest Q2 of all policies that take optimal actions, the risky one the reverse; both keep the optimal means.
+    /// Q* first, then the tie-broken operator from Q1 = Q2 = Q* until no atom moves by more than the tolerance, and last the certified
+    /// evaluation of the policy that it came to. The safe policy has the largest Q1 and the smallest Q2 of all policies that take optimal
+    /// actions, the risky one the reverse; both keep the optimal means.
     let solve (options: RunOptions) (margin: float) (share: float) (tieBreak: TieBreak) (discount: float) (model: Model) : TieBroken =
         TwoAtom.requireShare share
         let bellman = Bellman.Optimality(model, discount)

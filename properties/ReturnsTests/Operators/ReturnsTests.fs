@@ -12,7 +12,8 @@ open ValueFlow.Core.Returns
 open ValueFlow.Tests.Returns.Judge
 open ValueFlow.Tests.Returns.Subjects
 
-/// A process of at most three states with rewards in eighths; the last one is terminal if there are three; some transitions end the episode, or take twice as long.
+/// A process of at most three states with rewards in eighths; the last one is terminal if there are three; some transitions end the
+/// episode, or take twice as long.
 type private World = { Seed: int; States: int; Discount: float }
 
 let private worldOf (seed: int, states: PositiveInt, discount: int) =

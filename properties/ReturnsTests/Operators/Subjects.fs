@@ -24,7 +24,8 @@ let policyOf (model: Model) : Policy =
 /// The branches of a random process under the policy.
 let branchesOf (model: Model) (discount: float) : Branches = Branches.evaluation discount (policyOf model) model
 
-/// The masses that entries stand for, place by place: their sizes, or all mass on one atom where all are zero. Atoms without mass, and points, are common.
+/// The masses that entries stand for, place by place: their sizes, or all mass on one atom where all are zero. Atoms without mass, and
+/// points, are common.
 let masses (count: int) (entries: float[]) : float[] =
     entries
     |> Array.chunkBySize count
@@ -96,7 +97,8 @@ let exact (make: Model -> float -> Operator<LawTable>) : Subject<LawTable> =
 let evaluation (representation: Representation<'table>) (model: Model) (discount: float) : Operator<'table> =
     ReturnOperator.create representation (branchesOf model discount)
 
-/// What follows a transition in a law-by-law form that shares nothing with the fast one: its discount, and whether what stands at a terminal state counts.
+/// What follows a transition in a law-by-law form that shares nothing with the fast one: its discount, and whether what stands at a
+/// terminal state counts.
 type Follow = Model -> float -> int -> struct (float * bool)
 
 /// discount * continuation, and nothing after a terminal state.
