@@ -86,7 +86,7 @@ module Dual =
     let evar (share: float) : Dual =
         {
             Functional = Entropy.evar share
-            Penalty = allowed (fun law masses _ -> Entropy.divergence law masses <= -Math.Log share + slack)
+            Penalty = allowed (fun law masses _ -> Entropy.divergence law masses <= -Math.Log share * (1.0 + slack) + 1e-15)
             Worst =
                 fun law ->
                     match Entropy.aversionOf share law with
