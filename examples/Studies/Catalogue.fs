@@ -24,6 +24,8 @@ module Catalogue =
             NeuralOdeStudy()
             NeuralCdeStudy()
             ReversibleHeunStudy()
+            EntropicStudy()
+            IteratedCvarStudy()
         |]
 
     /// Those that the tour shows: as few as give an idea of the whole, and done in a minute.
