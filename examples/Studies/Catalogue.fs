@@ -26,6 +26,8 @@ module Catalogue =
             ReversibleHeunStudy()
             CategoricalStudy()
             TwoAtomStudy()
+            EntropicStudy()
+            IteratedCvarStudy()
         |]
 
     /// Those that the tour shows: as few as give an idea of the whole, and done in a minute.
