@@ -33,38 +33,42 @@ module StockPlanning =
         if options.MostNodes < 1 then
             invalidArg (nameof options) $"mostNodes must be at least 1 but is {options.MostNodes}"
 
-    // The least and the largest return that rewards and discount allow.
-    let private returns (kernel: Kernel) =
-        let model = kernel.Model
-        let struct (_, gamma) = kernel.DiscountFactors
-        let ends = kernel.HasTerminals || model.continuations.Length > 0
-        let least = if model.rewards.Length = 0 then 0.0 else Array.min model.rewards
-        let most = if model.rewards.Length = 0 then 0.0 else Array.max model.rewards
-        let least = if ends then Math.Min(0.0, least) else least
-        let most = if ends then Math.Max(0.0, most) else most
-        struct (least / (1.0 - gamma), most / (1.0 - gamma))
-
-    let private problemOf (options: StockOptions) (utility: GainLoss) (kernel: Kernel) least most : StockProblem =
-        let model = kernel.Model
-
-        let expected direction =
-            let solution =
-                ValueIteration.solve
-                    { RunOptions.standard with Tolerance = 1e-9 * (1.0 + most - least); Cancellation = options.Cancellation }
-                    (Bellman.Create(model, kernel.Discount, Expectation(), Extreme direction))
-
-            solution
-
-        // E f(c + G) <= f(c + E G): Jensen 1906. For losses the best mean decides, for gains the mean that suits the slope's sign.
-        let best = (expected Direction.Maximise).Upper |> Array.map (fun value -> Math.Min(value, most))
+    // E f(c + G) <= f(c + E G): Jensen 1906. For losses the best mean decides, for gains the mean that suits the slope's sign.
+    let private problemOf (options: StockOptions) (utility: GainLoss) (best: float[]) (kernel: Kernel) : StockProblem =
+        let struct (least, _) = StockMoments.returns kernel
 
         let atSlope slope =
             if slope >= 0.0 then
                 best |> Array.map (fun value -> slope * value)
             else
-                (expected Direction.Minimise).Lower |> Array.map (fun value -> slope * Math.Max(value, least))
+                (StockMoments.means Direction.Minimise options.Cancellation kernel).Lower
+                |> Array.map (fun value -> slope * Math.Max(value, least))
 
-        { Model = model; Discount = kernel.Discount; Utility = utility; Left = atSlope utility.Loss; Right = atSlope utility.Gain }
+        {
+            Model = kernel.Model
+            Discount = kernel.Discount
+            Utility = utility
+            Left = atSlope utility.Loss
+            Right = atSlope utility.Gain
+        }
+
+    // What the decisions of the best mean are known to reach, from any state with any stock.
+    let private reached (options: StockOptions) (utility: GainLoss) (means: Solution) (kernel: Kernel) : int -> float -> float =
+        let struct (least, most) = StockMoments.returns kernel
+        let crude stock = Math.Min(utility.Of(stock + least), utility.Of(stock + most))
+
+        if means.Policy.Length = 0 || not (Double.IsFinite means.Bound) then
+            // Cancelled: f is concave, and no less than at one of the ends of what the return may be.
+            fun _ stock -> crude stock
+        else
+            let struct (_, gamma) = kernel.DiscountFactors
+            // So much lower, the bound is no more than what one more step under the same decisions makes of it.
+            let slope = Math.Max(abs utility.Gain, abs utility.Loss)
+            let shift = 4.0 * slope * (means.Bound + means.PolicyLoss) / (1.0 - gamma)
+            let variances = StockMoments.variances means.Policy means.Values options.Cancellation kernel
+
+            fun state stock ->
+                Math.Max(crude stock, StockMoments.below utility (stock + means.Values[state]) variances[state] - shift)
 
     let private windowsOf (lattice: StockLattice) (first: int[]) (counts: int[]) : StockWindows =
         { Lattice = lattice; First = first; Offsets = Array.scan (+) 0 counts }
@@ -114,8 +118,10 @@ module StockPlanning =
             invalidArg (nameof model) "the model must have probabilities, but has intervals"
 
         let kernel = Kernel(model, discount)
-        let struct (least, most) = returns kernel
-        let problem = problemOf options utility kernel least most
+        let struct (least, most) = StockMoments.returns kernel
+        let means = StockMoments.means Direction.Maximise options.Cancellation kernel
+        let problem = problemOf options utility (means.Upper |> Array.map (fun value -> Math.Min(value, most))) kernel
+        let reached = reached options utility means kernel
         let struct (_, gamma) = kernel.DiscountFactors
         let slope = Math.Max(abs utility.Gain, abs utility.Loss)
         let size = slope * 4.0 * (Math.Max(abs least, abs most) + kernel.LargestReward + 1e-9)
@@ -131,23 +137,22 @@ module StockPlanning =
                 (Array.zeroCreate model.StateCount)
                 (Array.init model.StateCount (fun s -> if model.IsTerminal s then 0 else cells + 1))
 
-        // f(c + G) >= its value at one of the ends of what G may be: f is concave.
         let mutable lower = Array.zeroCreate windows.Nodes
         let mutable upper = Array.zeroCreate windows.Nodes
 
         for s in 0 .. model.StateCount - 1 do
             for i in 0 .. windows.Count s - 1 do
                 let stock = windows.Stock(s, i)
-                lower[windows.Offsets[s] + i] <- Math.Min(utility.Of(stock + least), utility.Of(stock + most))
+                lower[windows.Offsets[s] + i] <- reached s stock
                 upper[windows.Offsets[s] + i] <- asymptote problem s stock
 
         let mutable sweeps = 0
         let mutable outcome = ValueNone
+        let answer windows lower upper estimate unsupported outcome sweeps =
+            StockValues(problem, windows, lower, upper, estimate, slack, unsupported, outcome, sweeps)
 
-        let answer windows lower upper estimate outcome sweeps =
-            StockValues(problem, windows, lower, upper, estimate, slack, ValueOption.defaultValue Outcome.Converged outcome, sweeps)
-
-        let mutable result = answer windows lower upper lower outcome sweeps
+        // Before the first sweep no decisions are known to attain anything.
+        let mutable result = answer windows lower upper lower Double.PositiveInfinity Outcome.Cancelled 0
 
         while outcome.IsNone do
             let sweep = StockSweep(problem, windows)
@@ -157,30 +162,29 @@ module StockPlanning =
             let mutable spareLower = Array.zeroCreate windows.Nodes
             let mutable spareUpper = Array.zeroCreate windows.Nodes
             // What is still to come of a contraction is at most gamma / (1 - gamma) times its last step: little against what the lattice itself costs.
-            let enough = Math.Max(gap * (utility.Loss - utility.Gain), 0.1 * leeway) * (1.0 - gamma) / Math.Max(gamma, 1e-300)
+            let enough = Math.Max(gap * (utility.Loss - utility.Gain), leeway) * (1.0 - gamma) / Math.Max(gamma, 1e-300)
             let mutable going = true
 
             while going do
                 let down = sweep.Apply(below, lower, spareLower, lower, upper, alive, false, options.Cancellation)
+                let fall = sweep.Fall
                 let up = if Double.IsNaN down then nan else sweep.Apply(above, upper, spareUpper, lower, upper, alive, true, options.Cancellation)
 
-                if Double.IsNaN down || Double.IsNaN up then
+                if Double.IsNaN up then
                     outcome <- ValueSome Outcome.Cancelled
                     going <- false
                 else
-                    let before = struct (lower, upper)
+                    let oldLower, oldUpper = lower, upper
                     lower <- spareLower
                     upper <- spareUpper
-                    let struct (oldLower, oldUpper) = before
+                    // Results that were handed out keep their arrays only until the next sweep but one.
                     spareLower <- oldLower
                     spareUpper <- oldUpper
                     sweeps <- sweeps + 1
-                    result <- answer windows lower upper lower outcome sweeps
+                    result <- answer windows lower upper lower (Bound.above (gamma * fall / (1.0 - gamma))) Outcome.Cancelled sweeps
                     let found = width result
                     options.Progress { Applications = sweeps; Residual = Math.Max(down, up); Bound = found }
                     going <- Math.Max(down, up) > enough && found > options.Tolerance
-
-            result <- answer windows lower upper lower outcome sweeps
 
             if outcome.IsNone then
                 if width result <= options.Tolerance then
@@ -193,6 +197,8 @@ module StockPlanning =
                     elif finer.Lattice.Gap < 1e-12 * (1.0 + abs least + abs most) then
                         outcome <- ValueSome Outcome.PrecisionFloor
                     else
+                        let coarse = result
+
                         // Envelopes of envelopes: what was certified stays so.
                         let prolong (finer: StockWindows) (reader: int -> float -> float) =
                             let values = Array.zeroCreate finer.Nodes
@@ -203,18 +209,19 @@ module StockPlanning =
 
                             values
 
-                        let coarse = result
-                        lower <- prolong finer (fun s c -> coarse.Lower(s, c) + slack)
+                        let dip = slack + coarse.Unsupported
+                        lower <- prolong finer (fun s c -> coarse.Lower(s, c) + dip)
                         upper <- prolong finer (fun s c -> coarse.Upper(s, c) - slack)
                         windows <- finer
 
         // The estimate starts in the middle.
+        let windows, lower, upper = result.Windows, result.LowerNodes, result.UpperNodes
         let mutable estimate = Array.map2 (fun l u -> 0.5 * (l + u)) lower upper
 
         if outcome <> ValueSome Outcome.Cancelled then
             let sweep = StockSweep(problem, windows)
             let mutable spare = Array.zeroCreate windows.Nodes
-            let enough = 0.05 * Math.Max(width result, leeway) * (1.0 - gamma) / Math.Max(gamma, 1e-300)
+            let enough = 3.0 * leeway * (1.0 - gamma) / Math.Max(gamma, 1e-300)
             let mutable change = infinity
 
             while change > enough do
@@ -225,7 +232,7 @@ module StockPlanning =
                     estimate <- spare
                     spare <- old
 
-        answer windows lower upper estimate outcome sweeps
+        answer windows lower upper estimate result.Unsupported outcome.Value sweeps
 
     /// V(s, c) = max over all decisions of E f(c + G), G the discounted return from s: bounds for every state and stock, refined until they are no further apart than the
     /// tolerance at the start and its stock. A backup rounds stocks to the lattice; V rises with c by at least Gain and at most Loss, so that values at two neighbours bound it between them.
@@ -238,4 +245,4 @@ module StockPlanning =
         if not (Double.IsFinite stock) then
             invalidArg (nameof stock) $"stock must be finite but is {stock}"
 
-        run options (0.1 * options.Tolerance) utility discount model (fun values -> values.Upper(start, stock) - values.Lower(start, stock))
+        run options (0.03 * options.Tolerance) utility discount model (fun values -> values.Upper(start, stock) - values.Lower(start, stock))

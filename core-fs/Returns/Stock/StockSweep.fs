@@ -33,7 +33,8 @@ type internal LowerEnvelope =
         member this.Between(l, h, w) = Math.Max(l + this.Gain * w, h - this.Loss * (1.0 - w))
 
         member _.Anchored = true
-        member _.Keep(before, found, _, _) = Math.Max(before, found)
+        // Not the larger of both: decisions must attain what is kept.
+        member _.Keep(_, found, _, _) = found
 
 /// The least function that no function with these values and slopes in [Gain, Loss] is above: never below the truth.
 [<Struct>]
@@ -109,6 +110,7 @@ type internal StockSweep(problem: StockProblem, windows: StockWindows) =
     let block = 32
     let blocks = (states + block - 1) / block
     let changes = Array.zeroCreate<float> blocks
+    let falls = Array.zeroCreate<float> blocks
 
     // Transitions of a row that are neighbours and agree in reward and continuation: their laws are mixed before they are read between stocks.
     let lastOfRun =
@@ -156,9 +158,10 @@ type internal StockSweep(problem: StockProblem, windows: StockWindows) =
 
             if stride = 1.0 && from = Math.Floor from then
                 // Stocks of the lattice itself: nothing lies between.
-                let part = result.Slice(inside, beyond - inside)
-                let offset = int (from + float inside - first)
-                TensorPrimitives.MultiplyAdd(window.Slice(offset, part.Length), weight, Span.op_Implicit part, part)
+                if beyond > inside then
+                    let part = result.Slice(inside, beyond - inside)
+                    let offset = int (from + float inside - first)
+                    TensorPrimitives.MultiplyAdd(window.Slice(offset, part.Length), weight, Span.op_Implicit part, part)
             else
                 for i in inside .. beyond - 1 do
                     let place = from - first + stride * float i
@@ -215,6 +218,7 @@ type internal StockSweep(problem: StockProblem, windows: StockWindows) =
         let scratch = ArrayPool<float>.Shared.Rent(4 * largest + 4)
         let mixed = Span(scratch, 2 * largest, 2 * largest + 4)
         let mutable change = 0.0
+        let mutable fall = 0.0
 
         for state in number * block .. Math.Min(states, (number + 1) * block) - 1 do
             let offset, count = windows.Offsets[state], windows.Count state
@@ -250,9 +254,14 @@ type internal StockSweep(problem: StockProblem, windows: StockWindows) =
                     let kept = envelope.Keep(before, best[i], lower[offset + i], upper[offset + i])
                     destination[offset + i] <- kept
                     change <- Math.Max(change, abs (kept - before))
+                    fall <- Math.Max(fall, before - kept)
 
         ArrayPool<float>.Shared.Return scratch
         changes[number] <- change
+        falls[number] <- fall
+
+    /// By how much the last sweep lowered a value at most.
+    member _.Fall: float = Array.max falls
 
     /// One backup of all values; the largest change, or not a number if it was cancelled. Rows that are not alive are passed over; with <c>prunes</c> a row dies that is below
     /// the lower bound at every stock of its state's window.

@@ -16,6 +16,7 @@ type StockValues
         upper: float[],
         estimate: float[],
         slack: float,
+        unsupported: float,
         outcome: Outcome,
         sweeps: int
     ) =
@@ -73,6 +74,8 @@ type StockValues
     member _.Sweeps = sweeps
     /// What rounding may take from a bound; it is taken already.
     member internal _.Slack = slack
+    /// What a lower bound loses until its decisions attain it: a backup still lowers it here and there.
+    member internal _.Unsupported = unsupported
     member internal _.Windows = windows
     member internal _.LowerNodes = lower
     member internal _.UpperNodes = upper
@@ -82,7 +85,7 @@ type StockValues
     /// A number that V(s, c) is not below, and that the decisions of <c>ActionOf</c> attain.
     member _.Lower(state: int, stock: float) : float =
         require state stock
-        if windows.Count state = 0 then utility.Of stock else read below lower state stock - slack
+        if windows.Count state = 0 then utility.Of stock else read below lower state stock - slack - unsupported
 
     /// A number that V(s, c) is not above.
     member _.Upper(state: int, stock: float) : float =

@@ -128,7 +128,7 @@ module Tail =
             let slack = values.Slack / share
             // No tail is better than the whole.
             let upper = Math.Min(upper, mean) + slack
-            let lower = Math.Min(lower - slack, upper)
+            let lower = Math.Min(lower - slack - values.Unsupported / share, upper)
             struct (lower, target, upper, Math.Clamp(estimate, lower, upper))
 
     let private read share direction start (values: StockValues) : TailSolution =
@@ -165,7 +165,7 @@ module Tail =
             let struct (lower, _, upper, _) = search share start values
             upper - lower
 
-        StockPlanning.run options (0.1 * share * options.Tolerance) GainLoss.shortfall discount rewards width
+        StockPlanning.run options (0.03 * share * options.Tolerance) GainLoss.shortfall discount rewards width
         |> read share direction start
 
     /// The answer for another share or another start, from the same values: bounds may lie further apart there.
