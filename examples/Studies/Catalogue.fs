@@ -24,6 +24,8 @@ module Catalogue =
             NeuralOdeStudy()
             NeuralCdeStudy()
             ReversibleHeunStudy()
+            StockCvarStudy()
+            ConvexScoringStudy()
         |]
 
     /// Those that the tour shows: as few as give an idea of the whole, and done in a minute.

@@ -123,9 +123,7 @@ module Scoring =
 
     /// The forecast v that makes h(E f(Y, v), v) least within the range, and that value: struct (v, rho(Y)). By golden section.
     let forecast (scoring: Scoring) (law: Distribution) : struct (float * float) =
-        section
-            (fun v -> scoring.Risk (law.Expect(fun y -> scoring.Score y v)) v)
-            (scoring.Range law.Minimum law.Maximum)
+        section (fun v -> scoring.Risk (law.Expect(fun y -> scoring.Score y v)) v) (scoring.Range law.Minimum law.Maximum)
 
     /// rho(Y) = inf over v of h(E f(Y, v), v).
     let risk (scoring: Scoring) (law: Distribution) : float =

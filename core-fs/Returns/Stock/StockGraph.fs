@@ -112,8 +112,7 @@ type StockGraph
                         // What is over stays as it is until the horizon.
                         [| place (stage + 1) node.State node.Earned |]
                     else
-                        let first, last =
-                            model.offsets[model.rowOffsets[node.State]], model.offsets[model.rowOffsets[node.State + 1]]
+                        let first, last = model.offsets[model.rowOffsets[node.State]], model.offsets[model.rowOffsets[node.State + 1]]
 
                         Array.init (last - first) (fun k ->
                             let transition = first + k

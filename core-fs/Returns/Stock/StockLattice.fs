@@ -51,7 +51,12 @@ module StockLattice =
     /// One application of (T eta)(s, c) = law of R + gamma G', G' ~ eta(S', (c + R) / gamma), the next stock moved to the nearest one of the lattice, for decisions that
     /// are given by an action for a state and a stock. Laws are in the order state * Count + index; a terminal state's return is zero. A gamma-contraction in sup W_p for every p &gt;= 1, gamma being the largest
     /// discount of a transition. Bellemare, Dabney and Munos 2017, "A distributional perspective on reinforcement learning"; with a stock Pires et al. 2025.
-    let evaluation (action: int -> float -> int) (discount: float) (lattice: StockLattice) (model: Model) : Distribution[] -> Distribution[] =
+    let evaluation
+        (action: int -> float -> int)
+        (discount: float)
+        (lattice: StockLattice)
+        (model: Model)
+        : Distribution[] -> Distribution[] =
         if not (discount > 0.0 && discount <= 1.0) then
             invalidArg (nameof discount) $"discount must lie in (0, 1] but is {discount}"
 

@@ -22,9 +22,14 @@ type StockOptions =
 [<RequireQualifiedAccess>]
 module StockPlanning =
 
-    /// Tolerance 0.01, at most six million nodes, no progress, no cancellation.
+    /// Tolerance 0.01, at most eight million nodes, no progress, no cancellation.
     let standard: StockOptions =
-        { Tolerance = 0.01; MostNodes = 6_000_000; Progress = ignore; Cancellation = CancellationToken.None }
+        {
+            Tolerance = 0.01
+            MostNodes = 8_000_000
+            Progress = ignore
+            Cancellation = CancellationToken.None
+        }
 
     let private requireOptions (options: StockOptions) =
         if not (options.Tolerance > 0.0) then
@@ -67,8 +72,7 @@ module StockPlanning =
             let shift = 4.0 * slope * (means.Bound + means.PolicyLoss) / (1.0 - gamma)
             let variances = StockMoments.variances means.Policy means.Values options.Cancellation kernel
 
-            fun state stock ->
-                Math.Max(crude stock, StockMoments.below utility (stock + means.Values[state]) variances[state] - shift)
+            fun state stock -> Math.Max(crude stock, StockMoments.below utility (stock + means.Values[state]) variances[state] - shift)
 
     let private windowsOf (lattice: StockLattice) (first: int[]) (counts: int[]) : StockWindows =
         { Lattice = lattice; First = first; Offsets = Array.scan (+) 0 counts }
@@ -148,6 +152,7 @@ module StockPlanning =
 
         let mutable sweeps = 0
         let mutable outcome = ValueNone
+
         let answer windows lower upper estimate unsupported outcome sweeps =
             StockValues(problem, windows, lower, upper, estimate, slack, unsupported, outcome, sweeps)
 
@@ -168,7 +173,12 @@ module StockPlanning =
             while going do
                 let down = sweep.Apply(below, lower, spareLower, lower, upper, alive, false, options.Cancellation)
                 let fall = sweep.Fall
-                let up = if Double.IsNaN down then nan else sweep.Apply(above, upper, spareUpper, lower, upper, alive, true, options.Cancellation)
+
+                let up =
+                    if Double.IsNaN down then
+                        nan
+                    else
+                        sweep.Apply(above, upper, spareUpper, lower, upper, alive, true, options.Cancellation)
 
                 if Double.IsNaN up then
                     outcome <- ValueSome Outcome.Cancelled
@@ -245,4 +255,5 @@ module StockPlanning =
         if not (Double.IsFinite stock) then
             invalidArg (nameof stock) $"stock must be finite but is {stock}"
 
-        run options (0.03 * options.Tolerance) utility discount model (fun values -> values.Upper(start, stock) - values.Lower(start, stock))
+        run options (0.03 * options.Tolerance) utility discount model (fun values ->
+            values.Upper(start, stock) - values.Lower(start, stock))

@@ -118,7 +118,12 @@ module StockProgram =
     /// the action whose law the functional likes best, the first among equals. With <c>Sight.FromTheStart</c> optimal among all decisions that may depend on the whole history if the functional is
     /// a mean E f(X), for any f: later stages see f_t(x) = f(gamma^t x). Pires et al. 2025, "Optimizing return distributions with distributional dynamic programming".
     /// An OperationCanceledException ends it early.
-    let solve (sight: Sight) (functional: Distribution -> float) (cancellation: CancellationToken) (graph: StockGraph) : StockPlan<Distribution> =
+    let solve
+        (sight: Sight)
+        (functional: Distribution -> float)
+        (cancellation: CancellationToken)
+        (graph: StockGraph)
+        : StockPlan<Distribution> =
         let judge stage law =
             match sight with
             | Sight.FromTheStart -> functional law

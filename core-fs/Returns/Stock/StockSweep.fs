@@ -145,7 +145,10 @@ type internal StockSweep(problem: StockProblem, windows: StockWindows) =
             let beyond = Math.Max(inside, before (first + float (count - 1)) from stride result.Length)
 
             let left =
-                if envelope.Anchored then window[0] - utility.Loss * windows.Stock(state, 0) else problem.Left[state]
+                if envelope.Anchored then
+                    window[0] - utility.Loss * windows.Stock(state, 0)
+                else
+                    problem.Left[state]
 
             let right =
                 if envelope.Anchored then
@@ -212,8 +215,16 @@ type internal StockSweep(problem: StockProblem, windows: StockWindows) =
 
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     member private this.Block<'Envelope when 'Envelope: struct and 'Envelope :> IEnvelope>
-        (envelope: 'Envelope, source: float[], destination: float[], lower: float[], upper: float[], alive: bool[], prunes: bool, number: int)
-        : unit =
+        (
+            envelope: 'Envelope,
+            source: float[],
+            destination: float[],
+            lower: float[],
+            upper: float[],
+            alive: bool[],
+            prunes: bool,
+            number: int
+        ) : unit =
         let mutable envelope = envelope
         let scratch = ArrayPool<float>.Shared.Rent(4 * largest + 4)
         let mixed = Span(scratch, 2 * largest, 2 * largest + 4)

@@ -85,7 +85,11 @@ type StockValues
     /// A number that V(s, c) is not below, and that the decisions of <c>ActionOf</c> attain.
     member _.Lower(state: int, stock: float) : float =
         require state stock
-        if windows.Count state = 0 then utility.Of stock else read below lower state stock - slack - unsupported
+
+        if windows.Count state = 0 then
+            utility.Of stock
+        else
+            read below lower state stock - slack - unsupported
 
     /// A number that V(s, c) is not above.
     member _.Upper(state: int, stock: float) : float =
@@ -100,7 +104,12 @@ type StockValues
     /// V(s, c) by linear interpolation, between the bounds: more likely near the truth than they are, but nothing is certified.
     member this.Estimate(state: int, stock: float) : float =
         require state stock
-        Math.Clamp(read (Interpolation()) estimate state stock, this.Lower(state, stock), Math.Max(this.Lower(state, stock), this.Upper(state, stock)))
+
+        Math.Clamp(
+            read (Interpolation()) estimate state stock,
+            this.Lower(state, stock),
+            Math.Max(this.Lower(state, stock), this.Upper(state, stock))
+        )
 
     /// The action to take in a state with a stock, -1 in a terminal state: best by the lower bound, one step ahead. Who takes it in every state, with the stock of <c>Next</c>, attains
     /// Lower(s, c) from every state and stock.

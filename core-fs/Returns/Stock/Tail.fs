@@ -33,8 +33,7 @@ type TailSolution =
     member this.ActionOf(state: int, stock: float) : int = this.Values.ActionOf(state, stock)
 
     /// The stock after a reward (or a cost, which is taken away), with the share of the discount that applies to what follows.
-    member this.Next(stock: float, reward: float, continuation: float) : float =
-        this.Values.Next(stock, this.Sign * reward, continuation)
+    member this.Next(stock: float, reward: float, continuation: float) : float = this.Values.Next(stock, this.Sign * reward, continuation)
 
     /// Plays the decisions from the start; returns are rewards or costs, as the model has them.
     member this.Play(generator: Generator, episodes: int, mostSteps: int, cancellation: CancellationToken) : Playout =
@@ -149,7 +148,14 @@ module Tail =
     /// The best CVaR of the discounted return from a state: that of the least returns, as large as can be, if rewards are maximised; that of the largest, as small as can be, if costs are minimised.
     /// One stock-augmented program, f(x) = min(x, 0), answers for every target b at once. Bauerle and Ott 2011, "Markov decision processes with average-value-at-risk criteria".
     /// Throws an ArgumentException for a share outside (0, 1], and what <c>StockPlanning.solve</c> refuses.
-    let optimise (options: StockOptions) (share: float) (direction: Direction) (start: int) (discount: float) (model: Model) : TailSolution =
+    let optimise
+        (options: StockOptions)
+        (share: float)
+        (direction: Direction)
+        (start: int)
+        (discount: float)
+        (model: Model)
+        : TailSolution =
         requireShare share
 
         if start < 0 || start >= model.StateCount then

@@ -38,13 +38,16 @@ module TwoStage =
     let improve (scoring: Scoring) (cancellation: CancellationToken) (plan: ScoredPlan) : ScoredPlan =
         let struct (forecast, value) = Scoring.forecast scoring (StockProgram.lawOf plan.Plan cancellation)
 
-        if value < plan.Value then
-            against scoring forecast cancellation plan.Plan.Graph
-        else
-            plan
+        if value < plan.Value then against scoring forecast cancellation plan.Plan.Graph else plan
 
     /// Alternation until the value falls by no more than the tolerance; all values on the way, the last plan's last.
-    let alternate (scoring: Scoring) (tolerance: float) (start: float) (cancellation: CancellationToken) (graph: StockGraph) : struct (ScoredPlan * float[]) =
+    let alternate
+        (scoring: Scoring)
+        (tolerance: float)
+        (start: float)
+        (cancellation: CancellationToken)
+        (graph: StockGraph)
+        : struct (ScoredPlan * float[]) =
         if not (tolerance >= 0.0) then
             invalidArg (nameof tolerance) $"tolerance must not be negative but is {tolerance}"
 

@@ -92,7 +92,12 @@ let ``mean and risk add`` () =
 let ``both stages reach the least risk of all history-dependent decisions`` () =
     let horizon = 3
 
-    let law (forecasts: Distribution list -> float[]) (scoring: Scoring) (solve: Scoring -> float[] -> StockGraph -> ScoredPlan) (sketch: StockSketch) =
+    let law
+        (forecasts: Distribution list -> float[])
+        (scoring: Scoring)
+        (solve: Scoring -> float[] -> StockGraph -> ScoredPlan)
+        (sketch: StockSketch)
+        =
         let model = modelOf true 0 1.0 sketch
         let laws = reachable model 1.0 horizon 0 0.0 1.0
         let graph = StockGraph.Reach(100_000, horizon, 0.0, 0, 1.0, model, none)
@@ -109,7 +114,11 @@ let ``both stages reach the least risk of all history-dependent decisions`` () =
     // Forecasts that miss the optimal one; decisions of the best mean; the largest score instead of the least.
     refuted (law (fun laws -> [| laws.Head.Mean + 0.3 |]) (shortfall 0.75) solve)
     refuted (law outcomes (shortfall 0.75) (fun scoring _ graph -> TwoStage.against scoring 1000.0 none graph))
-    refuted (law outcomes (shortfall 0.75) (fun scoring forecasts graph -> solve { scoring with Score = fun y v -> -(scoring.Score y v) } forecasts graph))
+
+    refuted (
+        law outcomes (shortfall 0.75) (fun scoring forecasts graph ->
+            solve { scoring with Score = fun y v -> -(scoring.Score y v) } forecasts graph)
+    )
 
 [<Fact>]
 let ``for the entropic value-at-risk both stages are within what the largest forecast leaves`` () =
@@ -119,7 +128,12 @@ let ``for the entropic value-at-risk both stages are within what the largest for
         let model = modelOf true 0 1.0 sketch
         let laws = reachable model 1.0 3 0 0.0 1.0
         let graph = StockGraph.Reach(100_000, 3, 0.0, 0, 1.0, model, none)
-        let least = laws |> List.map (fun y -> Math.Min(y.Maximum, Scoring.risk (Scoring.entropicValueAtRisk 0.9 vMost) y)) |> List.min
+
+        let least =
+            laws
+            |> List.map (fun y -> Math.Min(y.Maximum, Scoring.risk (Scoring.entropicValueAtRisk 0.9 vMost) y))
+            |> List.min
+
         let forecasts = Array.init 400 (fun i -> vMost * Math.Exp(-0.03 * float i))
         let found = TwoStage.solve scoring forecasts none graph
         // Between two forecasts of the grid, 3 % apart, a hundredth may be lost.

@@ -26,7 +26,12 @@ let private options = { StockPlanning.standard with Tolerance = 0.25; MostNodes 
 
 [<Fact>]
 let ``the bounds enclose the exact value at every state and stock, and the decisions attain the lower one`` () =
-    let law (solve: GainLoss -> float -> Model -> StockValues) (alike: bool) (utility: GainLoss) (sketch: StockSketch, at: int, start: int) =
+    let law
+        (solve: GainLoss -> float -> Model -> StockValues)
+        (alike: bool)
+        (utility: GainLoss)
+        (sketch: StockSketch, at: int, start: int)
+        =
         let model = modelLike alike false layers 1.0 sketch
         let discount = 0.8
         let values = solve utility discount model
@@ -50,9 +55,7 @@ let ``the bounds enclose the exact value at every state and stock, and the decis
     // Mutants: a stock that is not divided enough, rewards that are not added, a utility of the other sign.
     refuted (law (fun utility _ model -> solve utility 0.6 model) false GainLoss.shortfall)
 
-    refuted (
-        law (fun utility discount model -> solve utility discount (earning (fun _ -> 0.0) model)) false GainLoss.shortfall
-    )
+    refuted (law (fun utility discount model -> solve utility discount (earning (fun _ -> 0.0) model)) false GainLoss.shortfall)
 
     refuted (law (fun _ discount model -> solve GainLoss.neutral discount model) false GainLoss.shortfall)
 
@@ -65,7 +68,13 @@ let private setting (utility: GainLoss) discount (model: Model) =
     let atSlope slope = Array.map2 (fun most least -> slope * (if slope >= 0.0 then most else least)) most least
 
     let problem =
-        { Model = model; Discount = discount; Utility = utility; Left = atSlope utility.Loss; Right = atSlope utility.Gain }
+        {
+            Model = model
+            Discount = discount
+            Utility = utility
+            Left = atSlope utility.Loss
+            Right = atSlope utility.Gain
+        }
 
     // Windows of different states begin and end at different stocks.
     let first = Array.init model.StateCount (fun s -> s % 3)
@@ -83,7 +92,11 @@ let private setting (utility: GainLoss) discount (model: Model) =
 let private sweepOnce (envelope: 'E) (problem, windows: StockWindows, values: float[]) =
     let result = Array.zeroCreate values.Length
     let infinite sign = Array.create values.Length (sign * infinity)
-    StockSweep(problem, windows).Apply(envelope, values, result, infinite -1.0, infinite 1.0, Array.create problem.Model.RowCount true, false, none) |> ignore
+
+    StockSweep(problem, windows)
+        .Apply(envelope, values, result, infinite -1.0, infinite 1.0, Array.create problem.Model.RowCount true, false, none)
+    |> ignore
+
     result
 
 /// Shows what a backup finds, whatever an envelope would keep.
@@ -139,7 +152,13 @@ let ``a backup of exact values is below them with the lower envelope and above t
     refuted (law (sweepOnce (Chord())) true false shortfall)
     refuted (law (sweepOnce (Chord())) false false GainLoss.balance)
     // Asymptotes that are too low.
-    refuted (law (fun (p, w, v) -> sweepOnce (Shown(upper shortfall)) ({ p with Left = Array.map (fun x -> x - 1.0) p.Left }, w, v)) false false shortfall)
+    refuted (
+        law
+            (fun (p, w, v) -> sweepOnce (Shown(upper shortfall)) ({ p with Left = Array.map (fun x -> x - 1.0) p.Left }, w, v))
+            false
+            false
+            shortfall
+    )
 
 [<Fact>]
 let ``the fused sweep is the plain one`` () =
@@ -156,8 +175,10 @@ let ``the fused sweep is the plain one`` () =
         // Continuous at the windows' ends, so that it does not matter whether outcomes are mixed before they are read.
         let beyond slope place =
             Array.init model.StateCount (fun s ->
-                if counts[s] = 0 then 0.0
-                else values[windows.Offsets[s] + place counts[s]] - slope * windows.Stock(s, place counts[s]))
+                if counts[s] = 0 then
+                    0.0
+                else
+                    values[windows.Offsets[s] + place counts[s]] - slope * windows.Stock(s, place counts[s]))
 
         let problem =
             {
@@ -174,8 +195,10 @@ let ``the fused sweep is the plain one`` () =
             else
                 let at = (c - windows.Stock(s, 0)) / 0.5
 
-                if at < 0.0 then utility.Loss * c + problem.Left[s]
-                elif at >= float (counts[s] - 1) then utility.Gain * c + problem.Right[s]
+                if at < 0.0 then
+                    utility.Loss * c + problem.Left[s]
+                elif at >= float (counts[s] - 1) then
+                    utility.Gain * c + problem.Right[s]
                 else
                     let cell = int at
                     let l, h = values[windows.Offsets[s] + cell], values[windows.Offsets[s] + cell + 1]
@@ -234,7 +257,7 @@ let ``without a preference about risk the value is the stock and the best mean``
     let values = StockPlanning.solve { options with Tolerance = 1e-4; MostNodes = 100_000 } GainLoss.neutral 0 0.0 0.9 model
     let best = (ValueIteration.solve RunOptions.standard (Bellman.Optimality(model, 0.9))).Values
 
-    for s in 0 .. 11 do
+    for s in 0..11 do
         for c in [ -30.0; -5.0; 0.3; 40.0 ] do
             Assert.InRange(c + best[s], values.Lower(s, c) - 1e-7, values.Upper(s, c) + 1e-7)
             Assert.True(values.Upper(s, c) - values.Lower(s, c) < 1e-3)
@@ -265,7 +288,9 @@ let ``a cancelled solve keeps what is certified, and a small budget says so`` ()
         if sweeps = 3 then
             source.Cancel()
 
-    let cancelled = Tail.optimise { StockPlanning.standard with Progress = progress; Cancellation = source.Token } 0.2 Direction.Maximise 0 0.9 model
+    let cancelled =
+        Tail.optimise { StockPlanning.standard with Progress = progress; Cancellation = source.Token } 0.2 Direction.Maximise 0 0.9 model
+
     Assert.Equal(Outcome.Cancelled, cancelled.Values.Outcome)
     let full = Tail.optimise { StockPlanning.standard with Tolerance = 0.02 } 0.2 Direction.Maximise 0 0.9 model
     Assert.InRange(full.Lower, cancelled.Lower - 1e-9, cancelled.Upper + 1e-9)

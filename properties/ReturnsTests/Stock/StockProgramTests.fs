@@ -56,8 +56,7 @@ let ``the program reaches what the best of all history-dependent decisions reach
             same (solve f (graphOf discount horizon 0.0 model)) best |> Prop.label name)
         |> List.reduce (.&.)
 
-    let byLaws (f: float -> float) graph =
-        (StockProgram.solve Sight.FromTheStart (fun law -> law.Expect f) none graph).Value.Expect f
+    let byLaws (f: float -> float) graph = (StockProgram.solve Sight.FromTheStart (fun law -> law.Expect f) none graph).Value.Expect f
 
     for discount in [ 1.0; 0.5 ] do
         holdsFor 40 (law byLaws discount)
@@ -143,8 +142,13 @@ let ``the best tail is found by the search over targets, and no Markov policy ha
         let struct (plan, target) = Tail.solve share 100_000 horizon 0 1.0 model none
         let law = StockProgram.lawOf plan none
         // The value is that of the plan: its target is the quantile.
-        if abs (Tail.mean share law - plan.Value) > 1e-9 || abs (target + law.Expect(fun x -> Math.Min(x - target, 0.0)) / share - plan.Value) > 1e-9 then nan
-        else plan.Value
+        if
+            abs (Tail.mean share law - plan.Value) > 1e-9
+            || abs (target + law.Expect(fun x -> Math.Min(x - target, 0.0)) / share - plan.Value) > 1e-9
+        then
+            nan
+        else
+            plan.Value
 
     for share in [ 0.25; 0.5 ] do
         holdsFor 40 (law search share)
@@ -153,11 +157,19 @@ let ``the best tail is found by the search over targets, and no Markov policy ha
     let turned share model =
         let graph = graphOf 1.0 horizon 0.0 model
         let targets = graph.Nodes(horizon).ToArray() |> Array.map _.Earned
-        targets |> Array.map (fun b -> b + (StockProgram.solveMean (fun x -> Math.Min(x + b, 0.0) / share) none graph).Value) |> Array.max
+
+        targets
+        |> Array.map (fun b -> b + (StockProgram.solveMean (fun x -> Math.Min(x + b, 0.0) / share) none graph).Value)
+        |> Array.max
 
     refuted (law turned 0.25)
     // A functional that is no mean: greedy decisions by CVaR itself are not optimal.
-    refuted (law (fun share model -> Tail.mean share (StockProgram.solve Sight.FromTheStart (Tail.mean share) none (graphOf 1.0 horizon 0.0 model)).Value) 0.25)
+    refuted (
+        law
+            (fun share model ->
+                Tail.mean share (StockProgram.solve Sight.FromTheStart (Tail.mean share) none (graphOf 1.0 horizon 0.0 model)).Value)
+            0.25
+    )
 
 [<Fact>]
 let ``the tail mean is the best of b + E min(X - b, 0) / tau over all b`` () =
@@ -175,7 +187,11 @@ let ``the tail mean is the best of b + E min(X - b, 0) / tau over all b`` () =
 let ``evaluation with a stock contracts by gamma in every W_p`` () =
     let lattice = StockLattice.wholes -6 6
 
-    let law (factor: float) (evaluate: Model -> Distribution[] -> Distribution[]) (sketch: StockSketch, first: LawSketch, second: LawSketch) =
+    let law
+        (factor: float)
+        (evaluate: Model -> Distribution[] -> Distribution[])
+        (sketch: StockSketch, first: LawSketch, second: LawSketch)
+        =
         let model = modelOf false 0 1.0 sketch
         let count = model.StateCount * lattice.Count
         // Different laws at different nodes.

@@ -70,7 +70,8 @@ let earning (other: float -> float) (model: Model) : Model =
 
         for row in model.RowOffsets[s] .. model.RowOffsets[s + 1] - 1 do
             [
-                for k in model.Offsets[row] .. model.Offsets[row + 1] - 1 -> (model.Successors[k], other model.Rewards[k]), model.Probabilities[k]
+                for k in model.Offsets[row] .. model.Offsets[row + 1] - 1 ->
+                    (model.Successors[k], other model.Rewards[k]), model.Probabilities[k]
             ]
             |> List.groupBy fst
             |> List.iter (fun ((next, reward), chances) -> builder.Add(s, model.RowActions[row], next, List.sumBy snd chances, reward))
@@ -98,14 +99,21 @@ let rec reachable (model: Model) (discount: float) (horizon: int) (state: int) (
                     | [] -> [ [] ]
                     | first :: rest ->
                         let tails = product rest
-                        [ for x in first do
-                              for tail in tails -> x :: tail ]
+
+                        [
+                            for x in first do
+                                for tail in tails -> x :: tail
+                        ]
 
                 for laws in product choices do
                     Distribution.mixture (List.map2 (fun k law -> struct (model.Probabilities[k], law)) transitions laws)
         ]
         // Laws that are the same are one: by their words, which are exact.
-        |> List.distinctBy (fun law -> String.Join(";", Array.map2 (fun (a: float) (p: float) -> $"{a:R}:{Math.Round(p, 12)}") (law.Atoms.ToArray()) (law.Masses.ToArray())))
+        |> List.distinctBy (fun law ->
+            String.Join(
+                ";",
+                Array.map2 (fun (a: float) (p: float) -> $"{a:R}:{Math.Round(p, 12)}") (law.Atoms.ToArray()) (law.Masses.ToArray())
+            ))
 
 /// The laws of the outcome from state 0 under every Markov policy of a model with two states to act in: an action for each stage and state.
 let markov (model: Model) (discount: float) (horizon: int) : Distribution list =
