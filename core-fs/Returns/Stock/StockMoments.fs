@@ -28,7 +28,7 @@ module internal StockMoments =
             { RunOptions.standard with Tolerance = 1e-10 * (1.0 + most - least); Cancellation = cancellation }
             (Bellman.Create(kernel.Model, kernel.Discount, Expectation(), Extreme direction))
 
-    /// For each state a number that the variance of the return is not below under the actions, given that mean returns are near the values: from above,
+    /// For each state a number that the variance of the return is not above under the actions, given that mean returns are near the values: from above,
     /// W(s) = sum P ((r + gamma m(s') - m(s))^2 + gamma^2 W(s')). Sobel 1982, "The variance of discounted Markov decision processes".
     let variances (actions: int[]) (values: float[]) (cancellation: CancellationToken) (kernel: Kernel) : float[] =
         let model = kernel.Model
@@ -40,7 +40,7 @@ module internal StockMoments =
         let mutable into = Array.zeroCreate model.StateCount
         let mutable change = infinity
 
-        while change > 1e-3 * highest * (1.0 - gamma * gamma) * 1e-3 && not cancellation.IsCancellationRequested do
+        while change > 1e-6 * highest * (1.0 - gamma * gamma) && not cancellation.IsCancellationRequested do
             change <- 0.0
 
             for s in 0 .. model.StateCount - 1 do

@@ -131,7 +131,7 @@ module StockPlanning =
         let size = slope * 4.0 * (Math.Max(abs least, abs most) + kernel.LargestReward + 1e-9)
         let slack = Bound.above (float (kernel.LongestRow + 24) * Bound.unitRoundoff * size / (1.0 - gamma))
         let alive = Array.create model.RowCount true
-        let cells = 64
+        let cells = 32
         let spread = Math.Max(most - least, 1e-6 * (1.0 + abs most))
         let lattice = StockLattice.create -(most + 0.0) (spread / float cells) (cells + 1)
 

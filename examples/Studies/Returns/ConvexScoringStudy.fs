@@ -72,7 +72,7 @@ type ConvexScoringStudy() =
             |> Array.map (fun weight -> law (TwoStage.solve (Scoring.meanRisk weight shortfall) forecasts cancellation graph).Plan)
 
         let risk = Scoring.risk shortfall
-        let source = "Han, Liu and Yu 2025, on this lattice; an independent program gave the same"
+        let source = "computed once by an independent program on this lattice, then frozen"
 
         {
             Findings =
@@ -151,7 +151,7 @@ type ConvexScoringStudy() =
                     LineFigure(
                         "The outer stage: risk by forecast",
                         "forecast v (steps of the lattice)",
-                        "least E f(Y, v) (steps of the lattice)",
+                        "least E f(Y, v) (steps)",
                         [|
                             Worlds.curve
                                 "inner program"
@@ -163,7 +163,7 @@ type ConvexScoringStudy() =
                     LineFigure(
                         "The frontier of mean and shortfall",
                         "mean cost (steps of the lattice)",
-                        "expected shortfall 0.9 (steps of the lattice)",
+                        "expected shortfall 0.9 (steps)",
                         [| Worlds.curve "weights from 0 to 8" (frontier |> Array.map _.Mean) (frontier |> Array.map risk) |],
                         false
                     )

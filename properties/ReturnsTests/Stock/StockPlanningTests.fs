@@ -26,7 +26,8 @@ let private options = { StockPlanning.standard with Tolerance = 0.25; MostNodes 
 
 [<Fact>]
 let ``the bounds enclose the exact value at every state and stock, and the decisions attain the lower one`` () =
-    let law
+    let lawOf
+        (act: StockValues -> int -> float -> int)
         (solve: GainLoss -> float -> Model -> StockValues)
         (alike: bool)
         (utility: GainLoss)
@@ -38,7 +39,7 @@ let ``the bounds enclose the exact value at every state and stock, and the decis
         let stock = float (at % 40) / 4.0
         let state = abs start % model.StateCount
         let value = exact utility discount model state stock
-        let played = StockProgram.evaluate (fun _ s c -> values.ActionOf(s, c)) none (graphOf discount stock state model)
+        let played = StockProgram.evaluate (fun _ -> act values) none (graphOf discount stock state model)
 
         atMost (values.Lower(state, stock)) value
         .&. atMost value (values.Upper(state, stock))
@@ -47,6 +48,7 @@ let ``the bounds enclose the exact value at every state and stock, and the decis
         .&. atMost (values.Estimate(state, stock)) (values.Upper(state, stock))
 
     let solve utility discount model = StockPlanning.solve options utility 0 0.0 discount model
+    let law solve = lawOf (fun values s c -> values.ActionOf(s, c)) solve
 
     for utility in utilities do
         for alike in [ false; true ] do
@@ -58,6 +60,9 @@ let ``the bounds enclose the exact value at every state and stock, and the decis
     refuted (law (fun utility discount model -> solve utility discount (earning (fun _ -> 0.0) model)) false GainLoss.shortfall)
 
     refuted (law (fun _ discount model -> solve GainLoss.neutral discount model) false GainLoss.shortfall)
+    // Decisions that forget the stock, or take it with the other sign, do not attain the bound.
+    refuted (lawOf (fun values s _ -> values.ActionOf(s, 0.0)) solve false GainLoss.balance)
+    refuted (lawOf (fun values s c -> values.ActionOf(s, -c)) solve false GainLoss.balance)
 
 /// A sweep's problem and windows for a model with layers, with the exact values at the lattice: what is true must stay true.
 let private setting (utility: GainLoss) discount (model: Model) =
