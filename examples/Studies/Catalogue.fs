@@ -28,6 +28,8 @@ module Catalogue =
             TwoAtomStudy()
             EntropicStudy()
             IteratedCvarStudy()
+            StockCvarStudy()
+            ConvexScoringStudy()
         |]
 
     /// Those that the tour shows: as few as give an idea of the whole, and done in a minute.
