@@ -15,6 +15,8 @@ module Catalogue =
             frozenLake
             cliff
             counterexample
+            WindyCorridorsStudy()
+            DriftingWindStudy()
             interpolant
             GaussianInterpolantStudy()
             DataCouplingStudy()

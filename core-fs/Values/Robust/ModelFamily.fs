@@ -70,18 +70,22 @@ type ModelFamily private (models: Model[], discount: float) =
 
                 best)
 
-    /// For each state the action whose row has the largest value, the lowest number among equals; -1 in terminal states.
-    member internal _.Greedy(rows: float[]) : int[] =
+    /// For each state the first action whose row is within the tolerance of the largest; -1 in terminal states.
+    member internal this.Greedy(rows: float[], tolerance: float) : int[] =
         let model = models[0]
 
+        let best = this.Best rows
+
         Array.init model.StateCount (fun s ->
-            let mutable best = -1
+            let mutable row = model.RowOffsets[s]
 
-            for row in model.RowOffsets[s] .. model.RowOffsets[s + 1] - 1 do
-                if best < 0 || rows[row] > rows[best] then
-                    best <- row
+            if model.IsTerminal s then
+                -1
+            else
+                while rows[row] < best[s] - tolerance do
+                    row <- row + 1
 
-            if best < 0 then -1 else model.RowActions[best])
+                model.RowActions[row])
 
 /// Operators of families.
 [<RequireQualifiedAccess>]

@@ -103,8 +103,13 @@ type TimeConstrained private (family: ModelFamily, balls: int[][]) =
         operator "worst case of a policy" (fun i rows -> mean policies[i].Rows rows) (fun magnitude ->
             PolicyMean(policies[0]).Rounding(most, magnitude))
 
-    /// For each model the actions that are greedy against the moves that nature has from it, by values; -1 in terminal states.
-    member _.Greedy(values: float[]) : int[][] =
+    /// For each model the actions that are greedy against the moves that nature has from it, by values: in each state the first action within the tolerance of the best; -1 in
+    /// terminal states. Values that were iterated tie only up to their own error.
+    member _.Greedy(values: float[], tolerance: float) : int[][] =
         Shape.requireLength (nameof values) (family.Count * states) values.Length
+
+        if not (tolerance >= 0.0) then
+            invalidArg (nameof tolerance) $"tolerance must not be negative but is {tolerance}"
+
         let backed = backedUp values
-        Array.init family.Count (fun i -> family.Greedy(least backed i))
+        Array.init family.Count (fun i -> family.Greedy(least backed i, tolerance))

@@ -56,7 +56,7 @@ module WorstCaseSearch =
             (PolicyEvaluation.linear options policy (family.Backup index)).Values[start]
 
         let rec search found (least: float[]) history evaluations =
-            let actions = family.Greedy least
+            let actions = family.Greedy(least, 0.0)
             let policy = Policy.Deterministic(model, ReadOnlySpan(actions |> Array.map (fun action -> Math.Max(0, action))))
             let values = Array.init family.Count (evaluate policy)
             let worst = Array.IndexOf(values, Array.min values)

@@ -220,7 +220,7 @@ let ``the game's value falls with the radius, from the ordinary values to the ro
         let still, near, far = value radii[0], value radii[1], value radii[2]
         let rectangular = fixedPoint (ModelFamily.robust family) n
 
-        let greedy = (TimeConstrained.Create(family, distances, radii[1])).Greedy near
+        let greedy = (TimeConstrained.Create(family, distances, radii[1])).Greedy(near, 0.0)
         let policy (actions: int[]) = Policy.Deterministic(model, ReadOnlySpan(actions |> Array.map (max 0)))
         let game = TimeConstrained.Create(family, distances, radii[1])
         let oracle = fixedPoint (game.Evaluation(greedy |> Array.map policy)) (3 * n)
