@@ -55,7 +55,7 @@ public class ModelFamilyTests
         var anywhere = Winds().SolveAgainstSlowNature(distances, 1);
         Assert.Equal(-1.9, anywhere.ValueOf(0, model: 0), 7);
         Assert.True(anywhere.ErrorBound <= 1e-8 && anywhere.Outcome == Outcome.Converged);
-        Assert.Equal("", anywhere.ActionOf(2, model: 0));
+        Assert.Equal("", anywhere.ActionOf(1, model: 0));
     }
 
     [Fact]
