@@ -17,6 +17,7 @@ module Catalogue =
             counterexample
             WindyCorridorsStudy()
             DriftingWindStudy()
+            ModelCorrectionStudy()
             interpolant
             GaussianInterpolantStudy()
             DataCouplingStudy()
