@@ -15,6 +15,7 @@ module Catalogue =
             frozenLake
             cliff
             counterexample
+            LogMappingStudy()
             WindyCorridorsStudy()
             DriftingWindStudy()
             ModelCorrectionStudy()
