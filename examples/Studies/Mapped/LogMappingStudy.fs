@@ -136,7 +136,7 @@ type LogMappingStudy() =
                     LineFigure(
                         "Gaps between neighbouring states",
                         "steps n to the goal",
-                        "gap between n and n + 1 steps, relative to the first",
+                        "gap (the first is 1)",
                         [|
                             let steps = Array.init 60 float
 
