@@ -15,6 +15,10 @@ module Catalogue =
             frozenLake
             cliff
             counterexample
+            LogMappingStudy()
+            WindyCorridorsStudy()
+            DriftingWindStudy()
+            ModelCorrectionStudy()
             interpolant
             GaussianInterpolantStudy()
             DataCouplingStudy()
