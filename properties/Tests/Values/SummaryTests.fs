@@ -18,6 +18,18 @@ let stateSummaries: StateSummary list =
             TotalVariation(0.2, Support.AllStates, attitude)
             TotalVariation(0.9, Support.AllStates, attitude)
             TotalVariation(0.2, Support.Nominal, attitude)
+            Contamination(0.2, Support.AllStates, attitude)
+            KullbackLeibler(0.1, attitude)
+            ChiSquare(0.3, attitude)
+            Wasserstein(0.7, StateMetric.Line, Support.AllStates, attitude)
+            Expectile(0.3, attitude)
+            Semideviation(0.5, attitude)
+            Evar(0.1, attitude)
+        Contamination(0.6, Support.Nominal, Attitude.Adverse)
+        KullbackLeibler(2.0)
+        ChiSquare 4.0
+        Wasserstein(0.3, StateMetric.Line, Support.Nominal, Attitude.Adverse)
+        Semideviation 1.0
     ]
 
 /// Every action summary.
@@ -35,11 +47,15 @@ let actionSummaries (model: Model) : ActionSummary list =
         LogSumExp.Mellowmax 3.0
         LogSumExp.Mellowmax -3.0
         Boltzmann 2.0
+        Tsallis.Sparsemax(0.5, Direction.Maximise)
+        Tsallis(1.5, 2.0, ValueSome uniform, Direction.Maximise)
+        Tsallis(3.0, 0.7, ValueNone, Direction.Minimise)
+        AnnealedMix(0.4, uniform, Direction.Maximise)
     ]
 
 [<Fact>]
 let ``row form and tensor form agree for every pair of summaries`` () =
-    for seed in 1..60 do
+    for seed in 1..20 do
         let case = randomCase seed
         let rows = new TensorRows(Kernel(case.Model, case.Discount))
         let generator = Generator seed
