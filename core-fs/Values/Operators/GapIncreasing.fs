@@ -44,7 +44,11 @@ module GapIncreasing =
 
         sum
 
-    /// The optimality operator on action values: (T Q)(s, a) = sum P (r + gamma max over a' of Q(s', a')). Monotone, contracts by the discount.
+    // One row is summed as an expectation is.
+    let private rounded (kernel: Kernel) operator =
+        Operator.roundedBy (fun q -> Expectation().Rounding(kernel, kernel.Magnitude q)) operator
+
+    /// The optimality operator on action values: (T Q)(s, a) = sum P (r + gamma max over a' of Q(s', a')). Monotone, contracts by the discount, rounds like an expectation.
     let optimality (model: Model) (discount: float) : Operator<float[]> =
         let kernel = kernelOf model discount
         let struct (_, largest) = kernel.MassFactors
@@ -55,6 +59,7 @@ module GapIncreasing =
               Array.init model.RowCount (plain kernel values)) with
             Monotone = true
         }
+        |> rounded kernel
 
     /// Advantage learning: (T Q)(s, a) - b (max over a' of Q(s, a') - Q(s, a)), b in [0, 1). It is no contraction, nor monotone, and claims nothing: a counterexample is pinned in the tests.
     /// Its values still converge to V*. Baird 1999, "Reinforcement learning through gradient descent"; Bellemare and others 2016.
@@ -71,7 +76,7 @@ module GapIncreasing =
             Array.init model.RowCount (fun row -> plain kernel values row - strength * (values[states[row]] - q[row])))
 
     /// The consistent operator: sum P (r + gamma v), where v is Q(s, a) itself if the transition stays in its state, as a policy that stays would choose the same again, and
-    /// max over a' of Q(s', a') if not. It is monotone and contracts by the discount in the sup norm: each v is a non-expansion of Q. Bellemare and others 2016.
+    /// max over a' of Q(s', a') if not. It is monotone and contracts by the discount in the sup norm: each v is a non-expansion of Q. It rounds like an expectation. Bellemare and others 2016.
     let consistent (model: Model) (discount: float) : Operator<float[]> =
         let kernel = kernelOf model discount
         let states = stateOf model
@@ -91,3 +96,4 @@ module GapIncreasing =
                   sum)) with
             Monotone = true
         }
+        |> rounded kernel

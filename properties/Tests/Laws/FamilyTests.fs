@@ -475,3 +475,43 @@ let ``a policy that draws is worth more than any that does not: a pinned case`` 
     Assert.Equal(0.499, worth (Policy.Deterministic(model, ReadOnlySpan [| 0; -1; -1 |])), 1e-9)
     Assert.Equal(0.749, worth (Rectangular.greedy model 0.5 0.5 [| 0.0; 0.0; 0.0 |]), 1e-9)
     Assert.Contains("-1", Assert.Throws<ArgumentException>(fun () -> Rectangular.optimality model 0.5 -1.0 |> ignore).Message)
+
+[<Fact>]
+let ``no laws within a shared budget do worse`` () =
+    // How often laws that spend the budget do worse than said, if the operator had less of it.
+    let worse share =
+        [
+            for seed in 1..200 do
+                let case = ValueFlow.Tests.Values.CertificateTests.randomCase seed
+                let model, generator = case.Model, Generator seed
+                let values = Array.init model.StateCount (fun _ -> case.Scale * generator.Uniform())
+                let policy = sloped true model
+                let promised = (Rectangular.evaluation model case.Discount (share * 0.4) policy).Apply values
+
+                for s in 0 .. model.StateCount - 1 do
+                    if not (model.IsTerminal s) then
+                        let first, next = model.RowOffsets[s], model.RowOffsets[s + 1]
+                        let mutable left, sum = 0.4, 0.0
+
+                        for row in first .. next - 1 do
+                            let from, count = model.Offsets[row], model.Offsets[row + 1] - model.Offsets[row]
+                            let worth = AlteredTransitions.worth model case.Discount values
+                            let x = Array.sub worth from count
+                            let law = model.Probabilities.Slice(from, count).ToArray()
+                            // A random part of what is left moves from a random outcome to the least.
+                            let source = generator.Below count
+                            let moved = min law[source] (if row = next - 1 then left else left * generator.Uniform())
+                            let least = Array.IndexOf(x, Array.min x)
+                            law[source] <- law[source] - moved
+                            law[least] <- law[least] + moved
+                            left <- left - moved
+                            sum <- sum + policy.Weights[row] * (Array.map2 (*) law x |> Array.sum)
+
+                        sum < promised[s] - 1e-9 * case.Scale
+        ]
+        |> List.filter id
+        |> List.length
+
+    Assert.Equal(0, worse 1.0)
+    let less = worse 0.5
+    Assert.True(less >= 20, $"{less}")

@@ -108,19 +108,21 @@ let private distances =
         "tv", variation, tv
     ]
 
+// Of the contaminations every one is a mixture.
+let private noWorseMixture (shareOf: Sketch -> float) (s: Sketch) =
+    let p, x, e = nominal s, outcomes s, part s
+
+    rivals s
+    |> List.map (fun q -> atMost (of' contamination shareOf s) (mean (Array.map2 (fun q p -> e * q + (1.0 - e) * p) q p) x))
+    |> List.reduce (.&.)
+
 [<Fact>]
 let ``no law of a ball does worse than its summary says`` () =
     for _, make, distance in distances do
         holdsWith (noWorse distance part (of' make part))
 
     holdsWith (noWorse kl (fun s -> -log(part s)) (of' (fun share -> Evar share) part))
-    // Of the contaminations every one is a mixture.
-    holdsWith (fun s ->
-        let p, x, e = nominal s, outcomes s, part s
-
-        rivals s
-        |> List.map (fun q -> atMost (of' contamination part s) (mean (Array.map2 (fun q p -> e * q + (1.0 - e) * p) q p) x))
-        |> List.reduce (.&.))
+    holdsWith (noWorseMixture part)
 
 [<Fact>]
 let ``a ball that is smaller than said, or dualised with the wrong sign, is refuted`` () =
