@@ -61,7 +61,7 @@ type IteratedCvarStudy() =
         Array.map2 (fun a b -> (a - b) * (a - b)) (centred fit.Weights) (centred truth) |> Array.sum
 
     override _.Run(seed, quick, progress, cancellation: CancellationToken) =
-        let instances = if quick then 5 else 10
+        let instances = 10
         let options = { OptimisticCvarOptions.Standard with Share = share; Horizon = horizon }
         let generator = Generator seed
         let models = Array.init instances (fun _ -> LinearModel.random (generator.Split()) 8 3 4 0.3)

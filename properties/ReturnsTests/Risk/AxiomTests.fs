@@ -117,6 +117,27 @@ let ``what is not claimed is false: quantiles, seeking, weighting, spreads`` () 
     refuted (homogeneous (Entropy.certaintyEquivalent 0.6).Value)
 
 [<Fact>]
+let ``coherent are tail means, EVaR, low expectiles, semideviations and concave distortions, and no others`` () =
+    let coherent = Catalogue.functionals |> List.filter _.Axioms.Coherent |> List.map _.Name
+    Assert.Contains("cvar(0.01)", coherent)
+    Assert.Contains("evar(0.3)", coherent)
+    Assert.Contains("expectile(0.2)", coherent)
+    Assert.Contains("mean-semideviation(2, 0.9)", coherent)
+    Assert.Contains("wang(0.7)", coherent)
+
+    for name in
+        [
+            "upper-cvar(0.25)"
+            "quantile(0.35)"
+            "expectile(0.9)"
+            "entropic(0.6)"
+            "probability-weighting(0.71)"
+            "variance"
+            "mean-deviation(0.8)"
+        ] do
+        Assert.DoesNotContain(name, coherent)
+
+[<Fact>]
 let ``two bets that each lose seldom lose often together: VaR is not superadditive`` () =
     // Each bet loses 1 with probability 0.04, independently.
     let bet = Distribution.ofAtoms [| -1.0; 0.0 |] [| 0.04; 0.96 |]
