@@ -55,32 +55,11 @@ module Diff =
         struct (Lifetime.keep (fun () -> Tape.fresh tape.Attached tape.Value), pullback)
 
     /// Throws an ArgumentException unless every parameter is a leaf that requires gradients.
-    let requireParameters (parameters: torch.Tensor[]) : unit =
-        parameters
-        |> Array.iteri (fun i parameter ->
-            if not (parameter.requires_grad && parameter.is_leaf) then
-                invalidArg (nameof parameters) $"parameter {i} must be a leaf that requires gradients")
+    let requireParameters (parameters: torch.Tensor[]) : unit = Pullback.requireLeaves parameters
 
     /// ys = f xs; sum_i (dy_i/dx)^T v_i for each x; and the same for each parameter, a leaf that f holds. One reverse pass; f of several tensors to several, v_i of the shape of y_i.
     /// For who runs backwards through many steps: the answers carry no graph, whatever records around.
-    let pullback
-        (f: torch.Tensor[] -> torch.Tensor[])
-        (parameters: torch.Tensor[])
-        (xs: torch.Tensor[])
-        (vs: torch.Tensor[])
-        : struct (torch.Tensor[] * torch.Tensor[] * torch.Tensor[]) =
-        requireParameters parameters
-        xs |> Array.iter (Tape.requireReal (nameof xs))
-        use scope = torch.NewDisposeScope()
-        use _recording = torch.enable_grad ()
-        let points = xs |> Array.map (fun x -> (x.detach ()).requires_grad_ true)
-        let values = f points
-        Shape.requireLength (nameof vs) values.Length vs.Length
-        Array.iter2 (Tape.requireLike (nameof vs)) values vs
-        let found = Tape.pulls values vs (Array.append points parameters)
-        let free (tensor: torch.Tensor) : torch.Tensor = scope.MoveToOuter(tensor.detach ())
-        let onPoints, onParameters = found |> Array.map free |> Array.splitAt xs.Length
-        struct (Array.map free values, onPoints, onParameters)
+    let pullback f parameters xs vs : struct (torch.Tensor[] * torch.Tensor[] * torch.Tensor[]) = Pullback.along f parameters xs vs
 
     // ---- Along one number: x is 0-dimensional, f of any shape ------------------------------------------------
 

@@ -75,6 +75,38 @@ module Sampling =
         let cuts = Array.init (size - 1) (fun _ -> generator.Uniform()) |> Array.sort
         Array.init size (fun i -> (if i = size - 1 then 1.0 else cuts[i]) - (if i = 0 then 0.0 else cuts[i - 1]))
 
+    /// A number from the gamma law of a shape and scale 1. Marsaglia and Tsang 2000, "A simple method for generating gamma variables".
+    let rec gamma (generator: Generator) (shape: float) : float =
+        if not (shape > 0.0 && System.Double.IsFinite shape) then
+            invalidArg (nameof shape) $"shape must be positive and finite but is {shape}"
+
+        if shape < 1.0 then
+            gamma generator (shape + 1.0) * System.Math.Pow(1.0 - generator.Uniform(), 1.0 / shape)
+        else
+            let d = shape - 1.0 / 3.0
+            let mutable accepted = nan
+
+            while System.Double.IsNaN accepted do
+                let x = normal generator
+                let v = System.Math.Pow(1.0 + x / sqrt (9.0 * d), 3.0)
+
+                if v > 0.0 && log (1.0 - generator.Uniform()) < 0.5 * x * x + d - d * v + d * log v then
+                    accepted <- d * v
+
+            accepted
+
+    /// A point of the simplex from the Dirichlet law whose concentrations are all the same: near corners below 1, uniform at 1, near the middle above.
+    let dirichlet (generator: Generator) (concentration: float) (size: int) : float[] =
+        let weights = Array.init size (fun _ -> gamma generator concentration)
+        let total = Array.sum weights
+
+        // Tiny concentrations may underflow altogether: then all mass is on one corner.
+        if total > 0.0 then
+            weights |> Array.map (fun weight -> weight / total)
+        else
+            let corner = generator.Below size
+            Array.init size (fun i -> if i = corner then 1.0 else 0.0)
+
     /// <c>count</c> different whole numbers below <c>bound</c>, in random order.
     let distinct (generator: Generator) (count: int) (bound: int) : int[] =
         if count < 0 || count > bound then

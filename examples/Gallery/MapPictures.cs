@@ -112,6 +112,7 @@ internal static class MapPictures
             'G' => "goal",
             'H' => "hole",
             'C' => "cliff",
+            'L' => "lava",
             '#' => "wall",
             _ => null,
         };

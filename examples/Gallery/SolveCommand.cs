@@ -25,12 +25,13 @@ internal static class SolveCommand
         Option<double?> discount = new("--discount") { Description = "The discount, in [0, 1). Needed by the discounted objective, refused by the others.", CustomParser = Parsed };
         Option<string?> risk = new("--risk")
         {
-            Description = "Attitude to risk at every step: cvar:A is the mean of the worst share A of outcomes; entropic:B is -(1/B) log E exp(-B x). When minimising, large outcomes are the bad ones. Without it: the expectation.",
+            Description = "Attitude to risk at every step: cvar:A is the mean of the worst share A of outcomes; entropic:B is -(1/B) log E exp(-B x); evar:A the entropic value at risk, at most cvar:A; expectile:T the expectile of level T, averse below 1/2; semideviation:C the mean less C times the lower semideviation. When minimising, large outcomes are the bad ones. Without it: the expectation.",
         };
         Option<string?> robust = new("--robust")
         {
             Description = "Guard against the worst law at every step: tv:E over all states within total variation E (half the L1 distance; a state outside the nominal successors earns the row's mean reward); "
-                + "tv:E:support within the nominal successors; interval within the model's intervals, or on a log within simultaneous bounds at --confidence.",
+                + "tv:E:support within the nominal successors; contamination:E (and contamination:E:support) any law with probability E; kl:E within a divergence of Kullback and Leibler, chi2:E within a chi-square distance, both within the nominal successors; "
+                + "wasserstein:E (and wasserstein:E:support) within a transport distance, states as far apart as the fewest transitions between them; interval within the model's intervals, or on a log within simultaneous bounds at --confidence.",
         };
         Option<double?> confidence = new("--confidence") { Description = "Confidence of the intervals of a log, all at once, in (0, 1); 0.95 by default.", CustomParser = Parsed };
         Option<string?> reward = new("--reward") { Description = "Name of the reward structure; needed if the file has several." };

@@ -50,6 +50,11 @@ internal sealed record SolveRequest(
             throw new UsageException($"{Path.GetFileName(File)} has intervals of probabilities: say --robust interval.");
         }
 
+        if (Robust?.Split(':')[0] == "wasserstein" && model.StateCount > 4000)
+        {
+            throw new UsageException($"--robust wasserstein is for models of at most 4000 states, but {Path.GetFileName(File)} has {model.StateCount}. Use --robust tv:0.1, say.");
+        }
+
         var problem = IsDiscounted ? model.Discounted(Discount!.Value)
             : Objective == "total-reward" ? model.TotalReward()
             : model.Reaching(Objective["reach:".Length..]);
@@ -141,7 +146,14 @@ internal sealed record SolveRequest(
         {
             ["cvar", var share] when Number(share) is double a && a > 0 && a <= 1 => ValueFlow.Risk.ConditionalValueAtRisk(a),
             ["entropic", var aversion] when Number(aversion) is double b && b > 0 && double.IsFinite(b) => ValueFlow.Risk.Entropic(b),
-            _ => throw Unknown("--risk", "cvar:A with A in (0, 1], or entropic:B with B > 0", text),
+            ["evar", var share] when Number(share) is double a && a > 0 && a <= 1 => ValueFlow.Risk.EntropicValueAtRisk(a),
+            ["expectile", var level] when Number(level) is double t && t > 0 && t < 1 => ValueFlow.Risk.Expectile(t),
+            ["semideviation", var weight] when Number(weight) is double c && c >= 0 && c <= 1 => ValueFlow.Risk.Semideviation(c),
+            _ => throw Unknown(
+                "--risk",
+                "cvar:A or evar:A with A in (0, 1], entropic:B with B > 0, expectile:T with T in (0, 1), or semideviation:C with C in [0, 1]",
+                text
+            ),
         };
 
     private static Robustness ParseRobust(string text) =>
@@ -150,8 +162,20 @@ internal sealed record SolveRequest(
             ["interval"] => Robustness.Intervals,
             ["tv", var radius] when Number(radius) is double e && e >= 0 && e <= 1 => Robustness.TotalVariation(e),
             ["tv", var radius, "support"] when Number(radius) is double e && e >= 0 && e <= 1 => Robustness.TotalVariation(e, true),
-            _ => throw Unknown("--robust", "tv:E or tv:E:support with E in [0, 1], or interval", text),
+            ["contamination", var share] when Number(share) is double e && e >= 0 && e <= 1 => Robustness.Contamination(e),
+            ["contamination", var share, "support"] when Number(share) is double e && e >= 0 && e <= 1 => Robustness.Contamination(e, true),
+            ["kl", var radius] when Radius(radius) is double e => Robustness.KullbackLeibler(e),
+            ["chi2", var radius] when Radius(radius) is double e => Robustness.ChiSquare(e),
+            ["wasserstein", var radius] when Radius(radius) is double e => Robustness.Wasserstein(e),
+            ["wasserstein", var radius, "support"] when Radius(radius) is double e => Robustness.Wasserstein(e, nominalSupport: true),
+            _ => throw Unknown(
+                "--robust",
+                "tv:E or contamination:E with E in [0, 1], kl:E, chi2:E or wasserstein:E with E >= 0 (tv, contamination and wasserstein also with :support), or interval",
+                text
+            ),
         };
+
+    private static double? Radius(string text) => Number(text) is double e && e >= 0 && double.IsFinite(e) ? e : null;
 
     /// <summary>A number in invariant culture, without group separators; null if the word is none.</summary>
     public static double? Number(string text) =>

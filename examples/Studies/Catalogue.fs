@@ -15,6 +15,10 @@ module Catalogue =
             frozenLake
             cliff
             counterexample
+            LogMappingStudy()
+            WindyCorridorsStudy()
+            DriftingWindStudy()
+            ModelCorrectionStudy()
             interpolant
             GaussianInterpolantStudy()
             DataCouplingStudy()
@@ -24,6 +28,12 @@ module Catalogue =
             NeuralOdeStudy()
             NeuralCdeStudy()
             ReversibleHeunStudy()
+            CategoricalStudy()
+            TwoAtomStudy()
+            EntropicStudy()
+            IteratedCvarStudy()
+            StockCvarStudy()
+            ConvexScoringStudy()
             JointReturnsStudy()
         |]
 

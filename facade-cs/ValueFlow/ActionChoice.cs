@@ -56,6 +56,57 @@ public sealed class ActionChoice
         return new(Named("logsumexp", temperature), (model, _) => new LogSumExp(temperature, Policy.Uniform(model)));
     }
 
+    /// <summary>t log sum p exp(q / t) for a prior policy p: the best value less t times the divergence of Kullback and Leibler from the prior.</summary>
+    /// <param name="temperature">The temperature t, in units of reward; finite and not 0, a soft minimum if negative.</param>
+    /// <param name="prior">The probability of an action (second) in a state (first); in each state they sum to 1 within 1e-9.</param>
+    public static ActionChoice LogSumExp(double temperature, Func<int, int, double> prior)
+    {
+        ArgumentNullException.ThrowIfNull(prior);
+        var named = LogSumExp(temperature).Name;
+        return new(named, (model, _) => new LogSumExp(temperature, Policies.Drawn(model, prior)));
+    }
+
+    /// <summary>The best mean value of a policy p plus t (1 - sum p^2): a soft maximum whose policy leaves out bad actions altogether; for costs its mirror image.</summary>
+    /// <param name="temperature">The temperature t, in units of reward; positive and finite.</param>
+    public static ActionChoice Sparsemax(double temperature)
+    {
+        _ = global::ValueFlow.Core.Values.Tsallis.Sparsemax(temperature, Direction.Maximise);
+        return new(Named("sparsemax", temperature), (_, direction) => global::ValueFlow.Core.Values.Tsallis.Sparsemax(temperature, direction));
+    }
+
+    /// <summary>The best mean value of a policy p plus t times its Tsallis entropy (1 - sum p^k) / (k - 1); with a prior m, less t times the divergence (sum m^(1-k) p^k - 1) / (k - 1). For costs its mirror image.</summary>
+    /// <param name="index">The index k, in [1.001, 1000]; 2 without a prior is sparsemax, near 1 it is the log-sum-exp.</param>
+    /// <param name="temperature">The temperature t, in units of reward; positive and finite.</param>
+    /// <param name="prior">The probability of an action (second) in a state (first), summing to 1 in each state; none by default.</param>
+    public static ActionChoice Tsallis(double index, double temperature, Func<int, int, double>? prior = null)
+    {
+        _ = new global::ValueFlow.Core.Values.Tsallis(index, temperature, FSharpValueOption<Policy>.ValueNone, Direction.Maximise);
+        return new(
+            FormattableString.Invariant($"tsallis:{index}:{temperature}"),
+            (model, direction) =>
+                new global::ValueFlow.Core.Values.Tsallis(
+                    index,
+                    temperature,
+                    prior is null ? FSharpValueOption<Policy>.ValueNone : FSharpValueOption<Policy>.NewValueSome(Policies.Drawn(model, prior)),
+                    direction
+                )
+        );
+    }
+
+    /// <summary>(1 - w) times the best action, and w times the mean under a policy: from optimality to evaluation.</summary>
+    /// <param name="weight">The weight w, in [0, 1].</param>
+    /// <param name="policy">The probability of an action (second) in a state (first); in each state they sum to 1 within 1e-9.</param>
+    public static ActionChoice Annealed(double weight, Func<int, int, double> policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        if (!(weight >= 0 && weight <= 1))
+        {
+            throw new ArgumentOutOfRangeException(nameof(weight), weight, "weight must lie in [0, 1]");
+        }
+
+        return new(Named("annealed", weight), (model, direction) => new AnnealedMix(weight, Policies.Drawn(model, policy), direction));
+    }
+
     /// <summary>(1/w) log mean exp(w q).</summary>
     /// <param name="sharpness">The sharpness w, per unit of reward; finite and not 0, a soft minimum if negative.</param>
     public static ActionChoice Mellowmax(double sharpness)

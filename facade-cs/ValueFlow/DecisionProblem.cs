@@ -195,7 +195,7 @@ public sealed class DecisionProblem
     {
         RequireDiscount("a Bellman operator");
         var averse = Attitude.Averse(IsMinimising ? Direction.Minimise : Direction.Maximise);
-        var state = Risk?.Core(averse) ?? Robustness?.Core(averse) ?? new Expectation();
+        var state = Risk?.Core(averse) ?? Robustness?.Core(Model.Core, averse) ?? new Expectation();
         var missing = state.Misses(Model.Core);
         return missing.IsNone
             ? Core.Values.Bellman.Create(Model.Core, Discount, state, action)

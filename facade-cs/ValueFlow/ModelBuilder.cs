@@ -47,6 +47,30 @@ public sealed class ModelBuilder
         return this;
     }
 
+    /// <summary>Adds an outcome of an action that is held for several steps: the model is then for this discount, and its transition for the time that the action lasts.</summary>
+    /// <param name="state">The state that is left.</param>
+    /// <param name="action">The action that is taken, and held.</param>
+    /// <param name="next">The next state that decides.</param>
+    /// <param name="probability">The probability of the state and the time together, in [0, 1]; the same state may come after other times, too.</param>
+    /// <param name="rewards">What each step earns: as many as the action lasts, one at least.</param>
+    /// <param name="discount">The discount of one step, in [0, 1), with which the model is to be solved.</param>
+    /// <exception cref="ArgumentException">There is no step, or the discount is none.</exception>
+    public ModelBuilder Lasting(string state, string action, string next, double probability, IReadOnlyList<double> rewards, double discount)
+    {
+        ArgumentNullException.ThrowIfNull(rewards);
+        if (rewards.Count == 0)
+        {
+            throw new ArgumentException("rewards must hold one number for each step but are empty", nameof(rewards));
+        }
+
+        if (!(discount >= 0 && discount < 1))
+        {
+            throw new ArgumentOutOfRangeException(nameof(discount), discount, "discount must lie in [0, 1)");
+        }
+
+        return Transition(state, action, next, probability, Core.Values.SemiMarkov.worth(discount, [.. rewards]), Math.Pow(discount, rewards.Count - 1));
+    }
+
     /// <summary>Declares a state terminal: it has no action, and value zero.</summary>
     public ModelBuilder Terminal(string state)
     {

@@ -63,6 +63,31 @@ public sealed class GalleryTests : IDisposable
         Assert.Equal(64, Problems.FrozenLake(lake).StateCount);
     }
 
+    [Fact]
+    public void EveryAttitudeIsSolvedAndLowersTheValue()
+    {
+        string lake = Lake();
+        double Value(params string[] attitude)
+        {
+            var (code, output, error) = Run(["solve", lake, "--discount", "0.9", "--json", "--out", At("out"), .. attitude]);
+            Assert.True(code == 0, error);
+            var root = JsonDocument.Parse(output).RootElement;
+            Assert.True(root.GetProperty("certifiedError").GetDouble() <= 1e-8);
+            return root.GetProperty("initial")[0].GetProperty("value").GetDouble();
+        }
+
+        double neutral = Value();
+        foreach (string risk in new[] { "evar:0.9", "expectile:0.4", "semideviation:0.5" })
+        {
+            Assert.InRange(Value("--risk", risk), 0, neutral - 1e-4);
+        }
+
+        foreach (string robust in new[] { "kl:0.01", "chi2:0.01", "contamination:0.05", "contamination:0.05:support", "wasserstein:0.05", "wasserstein:0.05:support" })
+        {
+            Assert.InRange(Value("--robust", robust), 0, neutral - 1e-4);
+        }
+    }
+
     [Theory]
     [InlineData("--discount", "1.5")]
     [InlineData("--discount", "abc")]
@@ -86,6 +111,13 @@ public sealed class GalleryTests : IDisposable
     [InlineData("--tolerance", "0,001", "--discount", "0.9")]
     [InlineData("--tolerance", "NaN", "--discount", "0.9")]
     [InlineData("--robust", "tv:1.5", "--discount", "0.9")]
+    [InlineData("--risk", "evar:0", "--discount", "0.9")]
+    [InlineData("--risk", "expectile:1", "--discount", "0.9")]
+    [InlineData("--risk", "semideviation:1.1", "--discount", "0.9")]
+    [InlineData("--robust", "kl:-1", "--discount", "0.9")]
+    [InlineData("--robust", "chi2:NaN", "--discount", "0.9")]
+    [InlineData("--robust", "contamination:2", "--discount", "0.9")]
+    [InlineData("--robust", "wasserstein", "--discount", "0.9")]
     [InlineData("--objective", "reach:goal", "--method", "gauss-seidel")]
     [InlineData("--objective", "total-reward", "--discount", "0.9")]
     [InlineData("--method", "modified-policy-iteration:0", "--discount", "0.9")]

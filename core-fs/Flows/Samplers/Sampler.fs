@@ -57,7 +57,7 @@ module Sampler =
     let fewStep (scheme: Scheme) (steps: int) (interval: TimeInterval) (velocity: Field) (start: torch.Tensor) : Samples =
         ode (equalSteps scheme steps interval) interval velocity start
 
-    // Rounding may carry the end of the last step beyond the interval, where fields and schedules need not exist.
+    // Backwards the time is 1 - t, which rounding may carry beyond the interval, where fields and schedules need not exist.
     let private clamped (interval: TimeInterval) (field: Field) : Field =
         let inside (t: torch.Tensor) : torch.Tensor =
             (((t |> Elementwise.atLeast interval.First).neg()) |> Elementwise.atLeast -interval.Last).neg()

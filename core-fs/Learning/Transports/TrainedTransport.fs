@@ -81,11 +81,8 @@ module TrainedTransport =
         if count < 1 then
             invalidArg (nameof count) $"there must be at least 1 sample but there are {count}"
 
-        let numbers: float[] = Array.zeroCreate (count * transport.Scale.Dimension)
-        KeyedNoise.normals (KeyedNoise.key (generator.Below Int32.MaxValue)) numbers
-
         Lifetime.keep (fun () ->
-            (torch.tensor numbers).reshape(int64 count, int64 transport.Scale.Dimension)
+            Sampling.normals generator torch.float64 torch.CPU [| int64 count; int64 transport.Scale.Dimension |]
             |> Standardisation.invert transport.Scale)
 
     /// Points of data space carried by the ordinary equation over an interval, in its direction.

@@ -9,7 +9,8 @@ open ValueFlow.Core.Values
 ///
 ///   (T eta)(place) = sum over branches of w * law of r + gamma X, X ~ eta(source).
 ///
-/// Branches with the same reward, discount and source are one; a branch on which nothing follows (gamma = 0, or a terminal state) has no source. Made by the module of the same name.
+/// Branches with the same reward, discount and source are one; a branch on which nothing follows (gamma = 0, or a terminal state) has no
+/// source. Made by the module of the same name.
 [<Sealed>]
 type Branches
     internal (sources: int, groupOffsets: int[], rewards: float[], discounts: float[], offsets: int[], weights: float[], targets: int[]) =
@@ -63,8 +64,8 @@ type Branches
 
     let meanDiscount = lazy (moment id)
 
-    // Place p owns the groups GroupOffsets[p] .. GroupOffsets[p+1]-1, each of one reward and discount, in increasing order; group g the branches
-    // Offsets[g] .. Offsets[g+1]-1.
+    // Place p owns the groups GroupOffsets[p] .. GroupOffsets[p+1]-1, each of one reward and discount, in increasing order; group g the
+    // branches Offsets[g] .. Offsets[g+1]-1.
     member internal _.GroupOffsets = groupOffsets
     member internal _.Rewards = rewards
     member internal _.Discounts = discounts
@@ -165,8 +166,8 @@ type Branches
             copy targets
         )
 
-    /// The same branches leading to other places, one for each source: the rows that are taken in the states that a lookahead leads to, say. A source
-    /// that no branch leads to may be sent anywhere.
+    /// The same branches leading to other places, one for each source: the rows that are taken in the states that a lookahead leads to,
+    /// say. A source that no branch leads to may be sent anywhere.
     member _.LeadingTo(count: int, redirected: int[]) : Branches =
         Shape.requireLength (nameof redirected) sources redirected.Length
 
@@ -212,7 +213,12 @@ module Branches =
             else x.Source.CompareTo y.Source)
 
     // Gathers the branches of one place after another.
-    let private gather (places: int) (sources: int) (visit: int -> (float -> float -> float -> int -> unit) -> unit) : Branches =
+    let private gatherWithin
+        (mostBranches: int)
+        (places: int)
+        (sources: int)
+        (visit: int -> (float -> float -> float -> int -> unit) -> unit)
+        : Branches =
         let groupOffsets = Array.zeroCreate (places + 1)
         let rewards, discounts, offsets = ResizeArray<float>(), ResizeArray<float>(), ResizeArray<int>()
         let weights, targets = ResizeArray<float>(), ResizeArray<int>()
@@ -253,9 +259,16 @@ module Branches =
 
             groupOffsets[place + 1] <- rewards.Count
 
+            if weights.Count > mostBranches then
+                invalidArg
+                    (nameof mostBranches)
+                    $"there must be at most {mostBranches} branches but the first {place + 1} of {places} places have {weights.Count}"
+
         offsets.Add weights.Count
 
         Branches(sources, groupOffsets, rewards.ToArray(), discounts.ToArray(), offsets.ToArray(), weights.ToArray(), targets.ToArray())
+
+    let private gather places sources visit = gatherWithin Int32.MaxValue places sources visit
 
     let private require (discount: float) (model: Model) =
         if not (discount >= 0.0 && discount <= 1.0) then
@@ -271,8 +284,8 @@ module Branches =
             let gamma = if model.IsTerminal successor then 0.0 else discount * model.Continuation k
             visit model.probabilities[k] model.rewards[k] gamma successor
 
-    /// From each state by an action of the policy: (T eta)(s) = sum over a of pi(a|s) sum over s' of P * law of r + gamma X(s'). gamma(s, a, s') =
-    /// discount * continuation(s, a, s'), for a discount in [0, 1].
+    /// From each state by an action of the policy: (T eta)(s) = sum over a of pi(a|s) sum over s' of P * law of r + gamma X(s'). gamma(s,
+    /// a, s') = discount * continuation(s, a, s'), for a discount in [0, 1].
     let evaluation (discount: float) (policy: Policy) (model: Model) : Branches =
         require discount model
         Shape.requireLength (nameof policy) model.RowCount policy.Rows.Length
@@ -302,12 +315,8 @@ module Branches =
                     for next in model.rowOffsets[successor] .. model.rowOffsets[successor + 1] - 1 do
                         add (p * policy.Rows[next]) reward gamma next))
 
-    /// Branches of the one, continued by those of the other: rewards r + gamma r', discounts gamma gamma', probabilities w w'. So that n steps need one projection, at the end.
-    let andThen (following: Branches) (first: Branches) : Branches =
-        if following.Places <> first.Sources then
-            invalidArg (nameof following) $"branches must start from {first.Sources} places but start from {following.Places}"
-
-        gather first.Places following.Sources (fun place add ->
+    let private continued (mostBranches: int) (following: Branches) (first: Branches) =
+        gatherWithin mostBranches first.Places following.Sources (fun place add ->
             for struct (weight, reward, discount, source) in first.At place do
                 if source < 0 then
                     add weight reward 0.0 -1
@@ -315,8 +324,16 @@ module Branches =
                     for struct (w, r, gamma, next) in following.At source do
                         add (weight * w) (reward + discount * r) (discount * gamma) next)
 
-    /// n steps of branches that lead back to where they start. The number of branches may grow exponentially; it throws an ArgumentException that names both
-    /// numbers when a step comes to more than <c>mostBranches</c>.
+    /// Branches of the one, continued by those of the other: rewards r + gamma r', discounts gamma gamma', probabilities w w'. So that n
+    /// steps need one projection, at the end.
+    let andThen (following: Branches) (first: Branches) : Branches =
+        if following.Places <> first.Sources then
+            invalidArg (nameof following) $"branches must start from {first.Sources} places but start from {following.Places}"
+
+        continued Int32.MaxValue following first
+
+    /// n steps of branches that lead back to where they start. The number of branches may grow exponentially: an ArgumentException names
+    /// both numbers where they become more than <c>mostBranches</c>.
     let steps (count: int) (mostBranches: int) (branches: Branches) : Branches =
         if count < 1 then
             invalidArg (nameof count) $"count must be at least 1 step but is {count}"
@@ -324,14 +341,4 @@ module Branches =
         if branches.Places <> branches.Sources then
             invalidArg (nameof branches) $"branches must lead back to their {branches.Places} places but lead to {branches.Sources}"
 
-        let mutable result = branches
-
-        for step in 2..count do
-            result <- andThen branches result
-
-            if result.Count > mostBranches then
-                invalidArg
-                    (nameof mostBranches)
-                    $"there must be at most {mostBranches} branches but there are {result.Count} after {step} steps"
-
-        result
+        Seq.fold (fun whole _ -> continued mostBranches branches whole) branches (seq { 2..count })

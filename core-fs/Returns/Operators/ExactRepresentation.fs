@@ -3,9 +3,10 @@ namespace ValueFlow.Core.Returns
 open System
 open ValueFlow.Core.Foundations
 
-/// The laws as they are, without a projection: atoms multiply with every application. Atoms within <c>joining</c> of one another are joined, which moves no outcome further than that;
-/// an ArgumentException names both counts where a law then has more than <c>mostAtoms</c>. The push-forward contracts by (max E gamma^p)^(1/p) in the largest W_p, by the
-/// largest discount in W_infinity, by sqrt(max E gamma) in the largest l_2, and in no distance that is blind to how far atoms lie apart. Bellemare, Dabney and Munos 2017.
+/// The laws as they are, without a projection: atoms multiply with every application. Atoms within <c>joining</c> of one another are
+/// joined, which moves no outcome further than that; an ArgumentException names both counts where a law then has more than
+/// <c>mostAtoms</c>. The push-forward contracts by (max E gamma^p)^(1/p) in the largest W_p, by the largest discount in W_infinity, by
+/// sqrt(max E gamma) in the largest l_2, and in no distance that is blind to how far atoms lie apart. Bellemare, Dabney and Munos 2017.
 [<Sealed>]
 type ExactRepresentation(joining: float, mostAtoms: int) =
     inherit Representation<LawTable>("exact laws", Laws.space)
@@ -53,8 +54,8 @@ type ExactRepresentation(joining: float, mostAtoms: int) =
                 claim Statewise.cramer (sqrt branches.MeanDiscount)
             ]
 
-    /// The claim in the largest MMD of the kernel -|x - y|^b, b in (0, 2): the modulus is sqrt(max E gamma^b), so gamma^(b/2) for one discount. The square of the MMD is a difference of sums that
-    /// may be far larger, so its rounding is the root of theirs.
+    /// The claim in the largest MMD of the kernel -|x - y|^b, b in (0, 2): the modulus is sqrt(max E gamma^b), so gamma^(b/2) for one
+    /// discount. The square of the MMD is a difference of sums that may be far larger, so its rounding is the root of theirs.
     member _.EnergyClaim(exponent: float, branches: Branches) : Claim<LawTable> =
         let rounding (table: LawTable) =
             let size (law: Distribution) = Math.Max(abs law.Minimum, abs law.Maximum)

@@ -2,52 +2,76 @@ namespace ValueFlow.Core.Returns
 
 open System
 open System.Buffers
+open System.Numerics
+open System.Numerics.Tensors
 open System.Runtime.CompilerServices
 open ValueFlow.Core.Foundations
 
-/// The quantiles of the push-forward of all places: the sorted values of each branch are merged, two lists at a time, and the midpoint levels are read off.
+/// The quantiles of the push-forward of all places: the values of all branches are sorted with their masses, and the midpoint levels are
+/// read off.
 module internal QuantileSweep =
 
-    // Merges the sorted lists a (first .. middle - 1) and b (middle .. last - 1) into values and weights from first on.
+    // The bucket of a value among as many as there are values; the same order as that of the values.
+    let inline private bucketOf (least: float) (scale: float) (last: int) (value: float) =
+        Math.Min(last, Double.ConvertToIntegerNative<int>((value - least) * scale))
+
+    // Sorts the first values with their weights into the other arrays: by even buckets, and then within each.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
-    let private merge (values: float[], weights: float[], first: int, middle: int, last: int, toValues: float[], toWeights: float[]) =
-        let mutable i, j = first, middle
+    let sort (values: float[], weights: float[], count: int, ends: int[], toValues: float[], toWeights: float[]) : unit =
+        let all = ReadOnlySpan(values, 0, count)
+        let least, largest = TensorPrimitives.Min all, TensorPrimitives.Max all
+        let scale = float count / (largest - least)
+        // Where all values are one, or nearly so, one bucket takes all of them.
+        let scale = if Double.IsFinite scale then scale else 0.0
+        Array.Clear(ends, 0, count)
 
-        for next in first .. last - 1 do
-            let fromFirst = j >= last || (i < middle && values[i] <= values[j])
-            let taken = if fromFirst then i else j
-            toValues[next] <- values[taken]
-            toWeights[next] <- weights[taken]
+        for i in 0 .. count - 1 do
+            let bucket = bucketOf least scale (count - 1) values[i]
+            ends[bucket] <- ends[bucket] + 1
 
-            if fromFirst then i <- i + 1 else j <- j + 1
+        let mutable sum = 0
 
-    // Sorted lists of a length side by side become one; the arrays change places. Returns those that hold it.
-    let private mergeAll (values: float[]) (weights: float[]) (otherValues: float[]) (otherWeights: float[]) (length: int) (count: int) =
-        let mutable v, w, ov, ow = values, weights, otherValues, otherWeights
-        let mutable length = length
+        for bucket in 0 .. count - 1 do
+            let own = ends[bucket]
+            ends[bucket] <- sum
+            sum <- sum + own
 
-        while length < count do
-            let mutable first = 0
+        for i in 0 .. count - 1 do
+            let bucket = bucketOf least scale (count - 1) values[i]
+            let place = ends[bucket]
+            toValues[place] <- values[i]
+            toWeights[place] <- weights[i]
+            ends[bucket] <- place + 1
 
-            while first < count do
-                let middle = Math.Min(first + length, count)
-                merge (v, w, first, middle, Math.Min(middle + length, count), ov, ow)
-                first <- first + 2 * length
+        let mutable first = 0
 
-            let sv, sw = v, w
-            v <- ov
-            w <- ow
-            ov <- sv
-            ow <- sw
-            length <- 2 * length
+        for bucket in 0 .. count - 1 do
+            let next = ends[bucket]
 
-        struct (v, w)
+            if next - first > 16 then
+                Array.Sort(toValues, toWeights, first, next - first)
+            else
+                for i in first + 1 .. next - 1 do
+                    let value, weight = toValues[i], toWeights[i]
+                    let mutable j = i
+
+                    while j > first && toValues[j - 1] > value do
+                        toValues[j] <- toValues[j - 1]
+                        toWeights[j] <- toWeights[j - 1]
+                        j <- j - 1
+
+                    toValues[j] <- value
+                    toWeights[j] <- weight
+
+            first <- next
 
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let private block (branches: Branches, count: int, source: float[], destination: float[], first: int, last: int) =
         let most = count * branches.MostBranches
+        let vectors = count - count % Vector<float>.Count
         let rent () = ArrayPool<float>.Shared.Rent(Math.Max(1, most))
-        let values, weights, otherValues, otherWeights = rent (), rent (), rent (), rent ()
+        let values, weights, sortedValues, sortedWeights = rent (), rent (), rent (), rent ()
+        let ends = ArrayPool<int>.Shared.Rent(Math.Max(1, most))
 
         for place in first .. last - 1 do
             let start = place * count
@@ -57,48 +81,59 @@ module internal QuantileSweep =
                 let reward, discount = branches.Rewards[group], branches.Discounts[group]
 
                 for k in branches.Offsets[group] .. branches.Offsets[group + 1] - 1 do
-                    let share = branches.Weights[k] / float count
                     let target = branches.Targets[k]
-                    let mutable sorted = true
 
-                    for i in 0 .. count - 1 do
-                        let value = if target < 0 then reward else reward + discount * source[target * count + i]
-                        values[atoms + i] <- value
-                        weights[atoms + i] <- share
-                        sorted <- sorted && (i = 0 || values[atoms + i - 1] <= value)
+                    if target < 0 then
+                        values[atoms] <- reward
+                        weights[atoms] <- branches.Weights[k]
+                        atoms <- atoms + 1
+                    else
+                        let share = branches.Weights[k] / float count
+                        let from = target * count
 
-                    // Only an extrapolation leaves values out of order.
-                    if not sorted then
-                        Array.Sort(values, atoms, count)
+                        let mutable i = 0
 
-                    atoms <- atoms + count
+                        while i < vectors do
+                            let follows = Vector<float>(source, from + i)
+                            (Vector<float> reward + Vector<float> discount * follows).CopyTo(values, atoms + i)
+                            i <- i + Vector<float>.Count
+
+                        while i < count do
+                            values[atoms + i] <- reward + discount * source[from + i]
+                            i <- i + 1
+
+                        Array.Fill(weights, share, atoms, count)
+                        atoms <- atoms + count
 
             if atoms = 0 then
                 Array.Clear(destination, start, count)
             else
-                let struct (v, w) = mergeAll values weights otherValues otherWeights count atoms
+                sort (values, weights, atoms, ends, sortedValues, sortedWeights)
                 let mutable k = 0
-                let mutable mass = w[0]
+                let mutable mass = sortedWeights[0]
 
                 for i in 0 .. count - 1 do
                     let level = (2.0 * float i + 1.0) / (2.0 * float count) - Quantile.slack
 
                     while mass < level && k < atoms - 1 do
                         k <- k + 1
-                        mass <- mass + w[k]
+                        mass <- mass + sortedWeights[k]
 
-                    destination[start + i] <- v[k]
+                    destination[start + i] <- sortedValues[k]
 
-        for array in [| values; weights; otherValues; otherWeights |] do
+        for array in [| values; weights; sortedValues; sortedWeights |] do
             ArrayPool<float>.Shared.Return array
+
+        ArrayPool<int>.Shared.Return ends
 
     /// Writes the quantiles of all places of the branches over the destination.
     let run (branches: Branches) (count: int) (source: float[]) (destination: float[]) : unit =
         let atoms = int64 branches.Count * int64 count
         Blocks.run branches.Places atoms (fun first last -> block (branches, count, source, destination, first, last))
 
-/// N quantiles of each law, at the midpoint levels. The projected operator contracts by the largest discount in the largest W_infinity, keeps the order, and is no contraction in W_1. A quantile
-/// jumps where a level is reached exactly, so that no rounding bound is stated and no run is certified. Dabney, Rowland, Bellemare and Munos 2018, "Distributional reinforcement learning with quantile regression".
+/// N quantiles of each law, at the midpoint levels. The projected operator contracts by the largest discount in the largest W_infinity,
+/// keeps the order, and is no contraction in W_1. A quantile jumps where a level is reached exactly, so that no rounding bound is stated
+/// and no run is certified. Dabney, Rowland, Bellemare and Munos 2018, "Distributional reinforcement learning with quantile regression".
 [<Sealed>]
 type QuantileRepresentation(count: int) =
     inherit Representation<QuantileTable>($"{count} quantiles", Quantile.space)

@@ -4,8 +4,8 @@ open System
 open System.Threading.Tasks
 open ValueFlow.Core.Foundations
 
-/// How laws of returns are kept: the slot of a distributional Bellman operator that follows the push-forward. A representation of one's own says how laws become
-/// a table, and what the projected operator then claims; all else follows.
+/// How laws of returns are kept: the slot of a distributional Bellman operator that follows the push-forward. A representation of one's own
+/// says how laws become a table, and what the projected operator then claims; all else follows.
 [<AbstractClass>]
 type Representation<'table when 'table :> ReturnTable>(name: string, space: Space<'table>) =
 
@@ -33,7 +33,8 @@ type Representation<'table when 'table :> ReturnTable>(name: string, space: Spac
     abstract Into: branches: Branches -> Into<'table> voption
     default _.Into _ = ValueNone
 
-    /// A bound on max over places of W_1 between the fixed point of the projected operator and the laws of the returns; infinite where none is stated.
+    /// A bound on max over places of W_1 between the fixed point of the projected operator and the laws of the returns; infinite where none
+    /// is stated.
     abstract Distortion: branches: Branches -> float
     default _.Distortion _ = Double.PositiveInfinity
 

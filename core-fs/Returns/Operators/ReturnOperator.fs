@@ -3,12 +3,14 @@ namespace ValueFlow.Core.Returns
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Values
 
-/// Distributional Bellman operators: a push-forward along branches, projected on a representation. Bellemare, Dabney and Munos 2017, "A distributional perspective on reinforcement learning".
+/// Distributional Bellman operators: a push-forward along branches, projected on a representation. Bellemare, Dabney and Munos 2017, "A
+/// distributional perspective on reinforcement learning".
 [<RequireQualifiedAccess>]
 module ReturnOperator =
 
-    /// eta -> projection of T eta along the branches, with what the representation claims of it. Branches of evaluation make an operator of tables over states, those of row evaluation one over rows; those of
-    /// a lookahead take a table over states to one over rows; n steps along branches are projected once.
+    /// eta -> projection of T eta along the branches, with what the representation claims of it. Branches of evaluation make an operator of
+    /// tables over states, those of row evaluation one over rows; those of a lookahead take a table over states to one over rows; n steps
+    /// along branches are projected once.
     let create (representation: Representation<'table>) (branches: Branches) : Operator<'table> =
         {
             Name = $"T[{representation.Name}]"
@@ -42,7 +44,8 @@ module ReturnOperator =
 
             best)
 
-    /// Greedy control on laws of states: each state gets the law of the row whose one-step lookahead has the best mean, the lowest action among equals. Means obey the optimality operator, so they converge at the rate gamma; the operator itself is a contraction in no
+    /// Greedy control on laws of states: each state gets the law of the row whose one-step lookahead has the best mean, the lowest action
+    /// among equals. Means obey the optimality operator, so they converge at the rate gamma; the operator itself is a contraction in no
     /// W_p, jumps where means tie, and claims nothing: laws may oscillate for ever. Bellemare, Dabney and Munos 2017.
     let greedy (representation: Representation<'table>) (direction: Direction) (discount: float) (model: Model) : Operator<'table> =
         let lookahead = Branches.lookahead discount model
@@ -51,7 +54,8 @@ module ReturnOperator =
             let rows = greedyRows direction model (lookahead.Means table.Means)
             representation.Apply(lookahead.Choosing rows, table))
 
-    /// Greedy control on laws of rows: r + gamma X(s', a') with the a' whose law has the best mean in s', the lowest action among equals. It claims nothing, as <c>greedy</c>.
+    /// Greedy control on laws of rows: r + gamma X(s', a') with the a' whose law has the best mean in s', the lowest action among equals.
+    /// It claims nothing, as <c>greedy</c>.
     let rowGreedy (representation: Representation<'table>) (direction: Direction) (discount: float) (model: Model) : Operator<'table> =
         let lookahead = Branches.lookahead discount model
 

@@ -1,6 +1,7 @@
 namespace ValueFlow.Core.Returns
 
 open System
+open System.Threading
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Values
 
@@ -19,7 +20,8 @@ type ReturnSolution<'table when 'table :> ReturnTable> =
         Floor: float
         /// The distance between the last two tables.
         Residual: float
-        /// The largest W_1 over places between the fixed point of the projected operator and the true laws is at most this; infinite where none is stated.
+        /// The largest W_1 over places between the fixed point of the projected operator and the true laws is at most this; infinite where
+        /// none is stated.
         Distortion: float
         /// What one more application moves to the ends of a support; nothing for other representations.
         Clipping: Clipping
@@ -33,7 +35,8 @@ type ReturnSolution<'table when 'table :> ReturnTable> =
         History: Progress[]
     }
 
-    /// The largest W_1 over places between the table and the true laws is at most this: infinite unless a bound in W_1 was certified and the support covers the branches.
+    /// The largest W_1 over places between the table and the true laws is at most this: infinite unless a bound in W_1 was certified and
+    /// the support covers the branches.
     member this.TrueBound: float =
         if this.Metric = MetricKey.Statewise "W_1" then
             this.Bound + this.Distortion
@@ -100,8 +103,8 @@ module Returns =
     let ofRows (representation: Representation<'table>) (discount: float) (model: Model) (table: 'table) : 'table =
         representation.Apply(Branches.lookahead discount model, table)
 
-    /// Greedy control: the optimal policy in the mean, the lowest action among equals, and the laws of its returns. The policy comes from certified means, and its laws from its evaluation,
-    /// so that they converge where the greedy operator need not.
+    /// Greedy control: the optimal policy in the mean, the lowest action among equals, and the laws of its returns. The policy comes from
+    /// certified means, and its laws from its evaluation, so that they converge where the greedy operator need not.
     let control
         (options: RunOptions)
         (representation: Representation<'table>)
@@ -114,9 +117,16 @@ module Returns =
         let policy = Policy.Deterministic(model, ReadOnlySpan(bellman.Greedy(solution.Values, direction, options.Cancellation)))
         struct (policy, evaluate options representation discount policy model)
 
-    /// The exact laws of the returns of the first steps from each place, atoms within <c>joining</c> joined, and a bound on W_infinity between them and the laws of the whole returns:
-    /// g^n R / (1 - g) + joining (1 - g^n) / (1 - g) for the largest discount g and the largest reward R.
-    let exact (steps: int) (joining: float) (mostAtoms: int) (branches: Branches) : struct (LawTable * float) =
+    /// The exact laws of the returns of the first steps from each place, atoms within <c>joining</c> joined, and a bound on W_infinity
+    /// between them and the laws of the whole returns: g^n R / (1 - g) + joining (1 - g^n) / (1 - g) for the largest discount g and the
+    /// largest reward R. An OperationCanceledException ends it early.
+    let exact
+        (steps: int)
+        (joining: float)
+        (mostAtoms: int)
+        (cancellation: CancellationToken)
+        (branches: Branches)
+        : struct (LawTable * float) =
         if steps < 0 then
             invalidArg (nameof steps) $"steps must not be negative but are {steps}"
 
@@ -124,6 +134,7 @@ module Returns =
         let mutable table = representation.Zero branches.Places
 
         for _ in 1..steps do
+            cancellation.ThrowIfCancellationRequested()
             table <- representation.Apply(branches, table)
 
         let g = branches.LargestDiscount

@@ -54,10 +54,11 @@ module internal TwoAtomSweep =
     let run (branches: Branches) (share: float) (source: float[]) (destination: float[]) : unit =
         Blocks.run branches.Places (10L * int64 branches.Count) (fun first last -> block branches share source destination first last)
 
-/// Two atoms of masses alpha and 1 - alpha for each law: the mean of its worst share alpha and that of the rest. The projected operator contracts by the largest discount in the sup norm over both
-/// atoms, keeps the order, and keeps means: alpha Q1 + (1 - alpha) Q2 obeys the ordinary Bellman operator. Q1 is the value of a robust process in
-/// which an adversary reweights the pairs of a next place and an atom by densities of at most 1/alpha; Q2 that of an ally with densities of at most 1/(1 - alpha). Achab
-/// and Neu 2021, "Robustness and risk management via distributional dynamic programming".
+/// Two atoms of masses alpha and 1 - alpha for each law: the mean of its worst share alpha and that of the rest. The projected operator
+/// contracts by the largest discount in the sup norm over both atoms, keeps the order, and keeps means: alpha Q1 + (1 - alpha) Q2 obeys the
+/// ordinary Bellman operator. Q1 is the value of a robust process in which an adversary reweights the pairs of a next place and an atom by
+/// densities of at most 1/alpha; Q2 that of an ally with densities of at most 1/(1 - alpha). Achab and Neu 2021, "Robustness and risk
+/// management via distributional dynamic programming".
 [<Sealed>]
 type TwoAtomRepresentation(share: float) =
     inherit Representation<TwoAtomTable>($"two atoms, share {share}", TwoAtom.space)

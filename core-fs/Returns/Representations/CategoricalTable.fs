@@ -52,13 +52,14 @@ type CategoricalTable internal (support: Support, places: int, masses: float[]) 
 module Categorical =
 
     // Positions are measured in gaps from the least atom; what lies outside by rounding alone is not outside.
-    let private outside = 1e-9
+    let internal outside = 1e-9
 
-    /// Splits the mass of each outcome y between the two atoms beside it: p(i) = E max(0, 1 - |min(max(Y, least), largest) - z(i)| / gap). Mass is kept; the mean is kept if no outcome lies outside.
-    /// For a law within the support W_1 to it is at most gap / 2 and l_2 at most sqrt(gap) / 2 (both are reached by a point half way between atoms), because the
-    /// distribution function on the support is the mean of the law's over each gap: so the projection does not expand any l_p, and is the nearest law in l_2.
-    /// Bellemare, Dabney and Munos 2017, "A distributional perspective on reinforcement learning"; Rowland et al. 2018, "An analysis of categorical
-    /// distributional reinforcement learning".
+    /// Splits the mass of each outcome y between the two atoms beside it: p(i) = E max(0, 1 - |min(max(Y, least), largest) - z(i)| / gap).
+    /// Mass is kept; the mean is kept if no outcome lies outside. For a law within the support W_1 to it is at most gap / 2 and l_2 at most
+    /// sqrt(gap) / 2 (both are reached by a point half way between atoms), because the distribution function on the support is the mean of
+    /// the law's over each gap: so the projection does not expand any l_p, and is the nearest law in l_2. Bellemare, Dabney and Munos 2017,
+    /// "A distributional perspective on reinforcement learning"; Rowland et al. 2018, "An analysis of categorical distributional
+    /// reinforcement learning".
     let project (support: Support) (law: Distribution) : CategoricalProjection =
         let masses = Array.zeroCreate support.Count
         let last = float (support.Count - 1)
@@ -83,7 +84,8 @@ module Categorical =
 
         { Masses = masses; Below = below; Above = above; MeanShift = shift }
 
-    /// Two-hot: the projection of a number, at most two atoms whose mean is the number (the nearest end of the support, if it lies outside).
+    /// Two-hot: the projection of a number, at most two atoms whose mean is the number (the nearest end of the support, if it lies
+    /// outside).
     let twoHot (support: Support) (x: float) : float[] = (project support (Distribution.point x)).Masses
 
     /// The table with a law at each place, projected on the support.
@@ -93,7 +95,8 @@ module Categorical =
     /// The table with the same laws, projected on the support.
     let ofTable (support: Support) (table: ReturnTable) : CategoricalTable = ofLaws support (Array.init table.Places table.Law)
 
-    /// The table with the masses, place by place, each place with one mass for every atom: not negative, and summing to one within 1e-9; they are divided by their sum.
+    /// The table with the masses, place by place, each place with one mass for every atom: not negative, and summing to one within 1e-9;
+    /// they are divided by their sum.
     let ofMasses (support: Support) (masses: float[]) : CategoricalTable =
         if masses.Length % support.Count <> 0 then
             invalidArg (nameof masses) $"there must be {support.Count} masses for each place but there are {masses.Length}"
@@ -158,7 +161,8 @@ module Categorical =
             Distance = alongGaps (fun sum d -> sum + d * d) (fun gap sum -> sqrt (gap * sum))
         }
 
-    /// Tables on one support: combinations are mixtures of masses (for weights that are not negative and sum to one), the inner product is that of masses.
+    /// Tables on one support: combinations are mixtures of masses (for weights that are not negative and sum to one), the inner product is
+    /// that of masses.
     let space: Space<CategoricalTable> =
         let vectors = Space.vectors
         let like (x: CategoricalTable) numbers = CategoricalTable(x.Support, x.Places, numbers)

@@ -17,10 +17,10 @@ module Histogram =
         else
             0.5 * (SpecialFunctions.Erfc(-b * root) - SpecialFunctions.Erfc(-a * root))
 
-    /// HL-Gauss: the mass of N(x, deviation^2), given that it lies in [least - gap/2, largest + gap/2], in the bins of width gap around the atoms. Each bin moves its
-    /// mass by gap / 2 at most, so for x within the support W_1 to x is at most gap / 2 + deviation sqrt(2 / pi). Where the normal law puts no mass on the bins that
-    /// can be told from zero, all mass lies on the end that is nearest to x. Imani and White 2018, "Improving regression performance with
-    /// distributional losses"; Farebrother et al. 2024, "Stop regressing".
+    /// HL-Gauss: the mass of N(x, deviation^2), given that it lies in [least - gap/2, largest + gap/2], in the bins of width gap around the
+    /// atoms. Each bin moves its mass by gap / 2 at most, so for x within the support W_1 to x is at most gap / 2 + deviation sqrt(2 / pi).
+    /// Where the normal law puts no mass on the bins that can be told from zero, all mass lies on the end that is nearest to x. Imani and
+    /// White 2018, "Improving regression performance with distributional losses"; Farebrother et al. 2024, "Stop regressing".
     let ofNumber (support: Support) (deviation: float) (x: float) : float[] =
         if not (deviation > 0.0 && Double.IsFinite deviation) then
             invalidArg (nameof deviation) $"deviation must be positive and finite but is {deviation}"

@@ -26,7 +26,8 @@ module Laws =
     /// The table that has the law of a number at each place.
     let point (places: int) (x: float) : LawTable = LawTable(Array.create places (Distribution.point x))
 
-    /// Tables of finite laws. A combination is the mixture place by place, so that its weights must not be negative and must sum to one; there is no inner product of laws but that of means.
+    /// Tables of finite laws. A combination is the mixture place by place, so that its weights must not be negative and must sum to one;
+    /// there is no inner product of laws but that of means.
     let space: Space<LawTable> =
         {
             Copy = ofTable

@@ -47,8 +47,9 @@ module Quantile =
         requireCount count
         Array.init count (fun i -> (2.0 * float i + 1.0) / (2.0 * float count))
 
-    /// F^-1 at the midpoint levels: of all laws with N values of mass 1/N one that is nearest in W_1, and no further than (largest - least) / (2 N). It does not expand W_infinity, but may expand W_1.
-    /// Dabney, Rowland, Bellemare and Munos 2018, "Distributional reinforcement learning with quantile regression".
+    /// F^-1 at the midpoint levels: of all laws with N values of mass 1/N one that is nearest in W_1, and no further than (largest - least)
+    /// / (2 N). It does not expand W_infinity, but may expand W_1. Dabney, Rowland, Bellemare and Munos 2018, "Distributional reinforcement
+    /// learning with quantile regression".
     let project (count: int) (law: Distribution) : float[] =
         levels count |> Array.map (fun level -> law.Quantile(Math.Max(0.0, level - slack)))
 

@@ -2,7 +2,8 @@ namespace ValueFlow.Core.Returns
 
 open ValueFlow.Core.Foundations
 
-/// One law of a return for each place; a place is a state, or a row (a state with an action). A table is not changed once it has been handed out.
+/// One law of a return for each place; a place is a state, or a row (a state with an action). A table is not changed once it has been
+/// handed out.
 [<AbstractClass>]
 type ReturnTable(places: int) =
 

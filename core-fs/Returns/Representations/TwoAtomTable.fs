@@ -39,8 +39,9 @@ module TwoAtom =
         if not (share > 0.0 && share < 1.0) then
             invalidArg (nameof share) $"share must lie in (0, 1) but is {share}"
 
-    /// (1/alpha) integral of F^-1 over [0, alpha] and (1/(1-alpha)) integral of F^-1 over [alpha, 1]: the nearest pair in W_2. The mean is kept, the
-    /// W_1 distance is at most max(alpha, 1 - alpha) (largest - least) / 2. Achab and Neu 2021, "Robustness and risk management via distributional dynamic programming".
+    /// (1/alpha) integral of F^-1 over [0, alpha] and (1/(1-alpha)) integral of F^-1 over [alpha, 1]: the nearest pair in W_2. The mean is
+    /// kept, the W_1 distance is at most max(alpha, 1 - alpha) (largest - least) / 2. Achab and Neu 2021, "Robustness and risk management
+    /// via distributional dynamic programming".
     let project (share: float) (law: Distribution) : struct (float * float) =
         requireShare share
         let mutable left, below, above = share, 0.0, 0.0

@@ -7,10 +7,13 @@ open ValueFlow.Core.Foundations
 /// A model with a discount folded in: the arrays that sweeps read. The discount of a transition is gamma(s, a, s') =
 /// discount * continuation(s, a, s').
 [<Sealed>]
-type Kernel(model: Model, discount: float) =
+type Kernel private (model: Model, discount: float, ends: bool) =
 
     do
-        if not (discount >= 0.0 && discount < 1.0) then
+        if ends && not (discount >= 0.0 && discount <= 1.0) then
+            invalidArg (nameof discount) $"discount must lie in [0, 1] but is {discount}"
+
+        if not ends && not (discount >= 0.0 && discount < 1.0) then
             invalidArg (nameof discount) $"discount must lie in [0, 1) but is {discount}"
 
     let rowCount = model.rowActions.Length
@@ -71,6 +74,12 @@ type Kernel(model: Model, discount: float) =
             struct (0.0, 0.0)
         else
             struct (TensorPrimitives.Min(ReadOnlySpan values) * (1.0 - slack), TensorPrimitives.Max(ReadOnlySpan values) * (1.0 + slack))
+
+    /// The kernel of a model and a discount in [0, 1).
+    new(model: Model, discount: float) = Kernel(model, discount, false)
+
+    /// The kernel of a stage of a problem that ends: the discount may be 1.
+    static member internal OfStage(model: Model, discount: float) : Kernel = Kernel(model, discount, true)
 
     /// The model.
     member _.Model = model

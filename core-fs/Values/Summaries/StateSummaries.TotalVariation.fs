@@ -1,51 +1,19 @@
 namespace ValueFlow.Core.Values
 
 open System
-open System.Buffers
 open System.Runtime.CompilerServices
 open TorchSharp
 open ValueFlow.Core.Foundations
-
-/// Which laws lie within the distance.
-[<RequireQualifiedAccess>]
-type Support =
-    /// Laws over all states: a state outside the nominal successors earns the row's mean reward.
-    | AllStates
-    /// Laws over the nominal successors only.
-    | Nominal
 
 /// The row form: mass moves from the best outcomes to the worst.
 [<Struct; IsReadOnly>]
 type internal TotalVariationRow(kernel: Kernel, radius: float, sign: float, rowRewards: float[]) =
 
-    // The states of least sign * V, one more than a row can have: one of them is outside every row.
-    static member Least(values: float[], sign: float, wanted: int) : int[] =
-        let count = Math.Min(wanted, values.Length)
-        let least = ArrayPool<int>.Shared.Rent(Math.Max(1, count + 1))
-        let mutable size = 0
-
-        for state in 0 .. values.Length - 1 do
-            if size < count || sign * values[state] < sign * values[least[size]] then
-                let mutable place = if size < count then size + 1 else size
-                size <- place
-                // least[0] holds the size, least[1..size] the states in increasing order.
-                while place > 1 && sign * values[least[place - 1]] > sign * values[state] do
-                    least[place] <- least[place - 1]
-                    place <- place - 1
-
-                least[place] <- state
-
-        least[0] <- size
-        least
-
     interface IRowSummary with
         member _.Scratch = 2 * (kernel.LongestRow + 1)
 
-        member _.Prepare values = if rowRewards.Length = 0 then [||] else TotalVariationRow.Least(values, sign, kernel.LongestRow + 1)
-
-        member _.Done context =
-            if context.Length > 0 then
-                ArrayPool<int>.Shared.Return context
+        member _.Prepare values = if rowRewards.Length = 0 then [||] else OutsideStates.least values sign (kernel.LongestRow + 1)
+        member _.Done context = OutsideStates.release context
 
         member _.Value(values, context, row, scratch) =
             let model = kernel.Model
@@ -55,22 +23,10 @@ type internal TotalVariationRow(kernel: Kernel, radius: float, sign: float, rowR
             let masses = scratch.Slice(kernel.LongestRow + 1, count)
             kernel.WriteOutcomes(values, row, sign, outcomes)
             model.probabilities.AsSpan(first, count).CopyTo masses
-            let mutable worst = Double.PositiveInfinity
+            let mutable worst = OutsideStates.worst kernel rowRewards sign values context row
 
             for outcome in outcomes do
                 worst <- Math.Min(worst, outcome)
-
-            if context.Length > 0 then
-                let mutable place = 1
-
-                while place <= context[0] do
-                    let state = context[place]
-
-                    if model.successors.AsSpan(first, count).IndexOf state < 0 then
-                        worst <- Math.Min(worst, sign * (rowRewards[row] + kernel.Discount * values[state]))
-                        place <- Int32.MaxValue
-                    else
-                        place <- place + 1
 
             MemoryExtensions.Sort(outcomes, masses)
             let mutable left = radius
@@ -109,15 +65,7 @@ type TotalVariation(radius: float, support: Support, attitude: Attitude) =
 
     override _.Local = support = Support.Nominal
 
-    // An outside state may be terminal, where a constant does not reach; it is never discounted by less than the discount.
-    override _.Factors kernel =
-        let struct (least, largest) = kernel.DiscountFactors
-
-        if support = Support.AllStates then
-            struct (Math.Min(least, kernel.Discount), Math.Max(largest, kernel.Discount * (1.0 + 4.0 * Bound.unitRoundoff)))
-        else
-            struct (least, largest)
-
+    override _.Factors kernel = OutsideStates.factors support kernel
     override _.Rounding(kernel, magnitude) = float (4 * kernel.LongestRow + 12) * Bound.unitRoundoff * magnitude
     override _.Misses model = Expectation().Misses model
     override _.Bind(kernel, user) = user.Use(TotalVariationRow(kernel, radius, attitude.Sign, rowRewards kernel))
@@ -132,15 +80,7 @@ type TotalVariation(radius: float, support: Support, attitude: Attitude) =
                 if support = Support.Nominal then
                     nominal
                 else
-                    let model = rows.Kernel.Model
-                    let wanted = Math.Min(int64 rows.Kernel.LongestRow + 1L, int64 model.StateCount)
-                    let struct (least, states) = (signed values).topk(int wanted, largest = false, sorted = true)
-                    // (R, K, 1) successors against (1, 1, C) candidates: is the candidate a successor?
-                    let inside = (rows.Successors.unsqueeze(2L).eq(states.reshape [| 1L; 1L; -1L |])).any 1L
-                    let mean = signed ((rows.Probabilities.mul rows.Rewards).sum 1L)
-                    let earned = Elementwise.sum (mean.unsqueeze 1L) (Elementwise.times rows.Kernel.Discount (least.unsqueeze 0L))
-                    let outside = Elementwise.fill inside Double.PositiveInfinity earned
-                    torch.minimum (nominal, outside.amin [| 1L |])
+                    torch.minimum (nominal, OutsideStates.worstOnTensor rows attitude.Sign values)
 
             let struct (sorted, order) = outcomes.sort (1L, descending = true)
             let masses = rows.Probabilities.gather (1L, order)

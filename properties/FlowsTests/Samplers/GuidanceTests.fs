@@ -112,14 +112,14 @@ let ``no weight is no change, bit for bit, and nothing else is evaluated`` () =
     holds 30 0.0 (fun draw ->
         let system = transport draw 2 2
         let t, x = scalar (innerTime draw), points draw 20 3 2
-        let never = Field.autonomous "never" (fun _ -> failwith "evaluated")
+        let never = Field.autonomous "never" (fun _ -> invalidOp "it was evaluated")
         let none = Schedule.constant 0.0
         let before = values (system.Velocity.Apply t x)
 
         [
             Guidance.classifierFree none never
-            Guidance.score none (fun _ _ -> failwith "evaluated")
-            Guidance.velocity system.Interpolant none (fun _ _ -> failwith "evaluated")
+            Guidance.score none (fun _ _ -> invalidOp "it was evaluated")
+            Guidance.velocity system.Interpolant none (fun _ _ -> invalidOp "it was evaluated")
             id
         ]
         |> List.sumBy (fun guidance -> if values ((guidance system.Velocity).Apply t x) = before then 0.0 else 1.0))

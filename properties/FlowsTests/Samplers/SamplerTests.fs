@@ -117,7 +117,7 @@ let ``singular ends are refused, cut off, or left without noise`` () =
 let ``without noise the stochastic equation is Euler's method in either direction, and no score is asked for`` () =
     use scope = torch.NewDisposeScope()
     let system, x = example ()
-    let never = ScoreModel.Score(Field.autonomous "never" (fun _ -> failwith "the score was asked for"))
+    let never = ScoreModel.Score(Field.autonomous "never" (fun _ -> invalidOp "the score was asked for"))
 
     for interval in [ TimeInterval.whole; TimeInterval.back ] do
         for n in [ 1; 3; 7; 49 ] do

@@ -24,7 +24,8 @@ let policyOf (model: Model) : Policy =
 /// The branches of a random process under the policy.
 let branchesOf (model: Model) (discount: float) : Branches = Branches.evaluation discount (policyOf model) model
 
-/// The masses that entries stand for, place by place: their sizes, or all mass on one atom where all are zero. Atoms without mass, and points, are common.
+/// The masses that entries stand for, place by place: their sizes, or all mass on one atom where all are zero. Atoms without mass, and
+/// points, are common.
 let masses (count: int) (entries: float[]) : float[] =
     entries
     |> Array.chunkBySize count
@@ -96,16 +97,92 @@ let exact (make: Model -> float -> Operator<LawTable>) : Subject<LawTable> =
 let evaluation (representation: Representation<'table>) (model: Model) (discount: float) : Operator<'table> =
     ReturnOperator.create representation (branchesOf model discount)
 
-/// What the same operator computes law by law.
-let plainly (representation: Representation<'table>) (model: Model) (discount: float) : Operator<'table> =
-    let branches = branchesOf model discount
-    Operator.create "plain form" representation.Space (fun table -> representation.Plain(branches, table))
+/// What follows a transition in a law-by-law form that shares nothing with the fast one: its discount, and whether what stands at a
+/// terminal state counts.
+type Follow = Model -> float -> int -> struct (float * bool)
+
+/// discount * continuation, and nothing after a terminal state.
+let rightly: Follow =
+    fun model discount k -> struct ((if model.Continuations.Length = 0 then discount else discount * model.Continuations[k]), false)
+
+/// The law that the policy's transitions make of a table at a state.
+let lawAt (follow: Follow) (model: Model) (discount: float) (policy: Policy) (table: ReturnTable) (state: int) : Distribution =
+    if model.IsTerminal state then
+        Distribution.point 0.0
+    else
+        Distribution.mixture
+            [
+                for row in model.RowOffsets[state] .. model.RowOffsets[state + 1] - 1 do
+                    for k in model.Offsets[row] .. model.Offsets[row + 1] - 1 do
+                        let struct (gamma, leaks) = follow model discount k
+                        let next = model.Successors[k]
+                        let law = if model.IsTerminal next && not leaks then Distribution.point 0.0 else table.Law next
+                        struct (policy.Weights[row] * model.Probabilities[k], Distribution.affine model.Rewards[k] gamma law)
+            ]
+
+/// What the operator of a representation computes in that form.
+let followed (follow: Follow) (representation: Representation<'table>) (model: Model) (discount: float) : Operator<'table> =
+    let policy = policyOf model
+
+    Operator.create "plain form" representation.Space (fun table ->
+        representation.OfLaws(Array.init model.StateCount (lawAt follow model discount policy table)))
+
+/// The right one.
+let plainly (representation: Representation<'table>) : Model -> float -> Operator<'table> = followed rightly representation
+
+/// Wrong ones: the discount squared, what stands at a terminal state leaking in, the continuation left out.
+let wrongly: Follow list =
+    [
+        fun model discount k ->
+            let struct (gamma, leaks) = rightly model discount k
+            struct (gamma * discount, leaks)
+        fun model discount k ->
+            let struct (gamma, _) = rightly model discount k
+            struct (gamma, true)
+        fun _ discount _ -> struct (discount, false)
+    ]
+
+/// Tables of any kind as points: for each state a law of three atoms, of which the law looks at the mean.
+let means (make: Model -> float -> Operator<ReturnTable>) : Subject<ReturnTable> =
+    let weights = [| 0.5; 0.3; 0.2 |]
+
+    Subject.familyOf
+        "means"
+        3
+        (fun entries -> LawTable(entries |> Array.chunkBySize 3 |> Array.map (fun atoms -> Distribution.ofAtoms atoms weights)))
+        _.Means
+        make
+
+/// An operator on tables of any kind, of which only what it computes is of interest.
+let onTables (name: string) (apply: ReturnTable -> ReturnTable) : Operator<ReturnTable> =
+    let space: Space<ReturnTable> =
+        {
+            Copy = id
+            Combine = fun _ x _ _ -> x
+            Inner = fun x y -> Space.vectors.Inner x.Means y.Means
+            NotFinite = fun _ -> ValueNone
+            Order = ValueNone
+            Release = ignore
+        }
+
+    Operator.create name space apply
+
+/// Means with zero at terminal states.
+let livingMeans (model: Model) (table: ReturnTable) : float[] =
+    table.Means |> Array.mapi (fun state mean -> if model.IsTerminal state then 0.0 else mean)
+
+/// A support that holds all that one application can make of the table.
+let wideSupport (model: Model) (table: ReturnTable) : Support =
+    let size (law: Distribution) = Math.Max(abs law.Minimum, abs law.Maximum)
+    let largest = Array.init table.Places (table.Law >> size) |> Array.fold max 0.0
+    let reward = model.Rewards.ToArray() |> Array.fold (fun most r -> Math.Max(most, abs r)) 0.0
+    Support(-1.0 - 2.0 * (largest + reward), 1.0 + 2.0 * (largest + reward), 33)
 
 /// Throws with the report unless the law holds.
-let holds (law: Law<'x>) (subject: Subject<'x>) : unit = (Law.check law subject).Require()
+let obeys (law: Law<'x>) (subject: Subject<'x>) : unit = (Law.check law subject).Require()
 
 /// Throws unless the law is refuted.
-let refuted (law: Law<'x>) (subject: Subject<'x>) : unit =
+let violates (law: Law<'x>) (subject: Subject<'x>) : unit =
     let report = Law.checkWith (LawOptions(Cases = 1000)) law subject
     Xunit.Assert.True((report.Verdict = Verdict.Refuted), report.ToString())
 

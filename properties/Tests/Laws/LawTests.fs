@@ -2,6 +2,7 @@
 module ValueFlow.Tests.Laws.LawTests
 
 open Xunit
+open Xunit.Abstractions
 open ValueFlow.Core.Foundations
 open ValueFlow.Core.Values
 open ValueFlow.Laws
@@ -80,3 +81,12 @@ let ``a seed gives the same report again`` () =
     Assert.NotEqual<string>("", once.Counterexample)
     let other = Law.checkWith (LawOptions(Seed = 2)) Law.contraction (Subject.vectors 2 wrong)
     Assert.NotEqual<string>(once.OriginalCounterexample, other.OriginalCounterexample)
+
+type GridTests(output: ITestOutputHelper) =
+
+    [<Fact>]
+    member _.``how many pairs of summaries the laws cover``() =
+        let claiming = stateSummaries |> List.filter _.Claim.NonExpansive
+        output.WriteLine $"{stateSummaries.Length} state x {actionCount} action summaries: {stateSummaries.Length * actionCount} pairs"
+        Assert.Equal(stateSummaries.Length, claiming.Length)
+        Assert.True(stateSummaries.Length * actionCount >= 400)

@@ -64,6 +64,43 @@ module Exact =
             masses[last] <- masses[last] + (Rational.One - sum masses)
             masses
 
+    /// (1 - e) of the nominal law, and e on the worst outcome that is given.
+    let contamination (share: float) : Law =
+        fun row x ->
+            let share = Rational.OfFloat share
+            let law = row.P |> Array.map (fun p -> (Rational.One - share) * p)
+            let worst = [ 0 .. x.Length - 1 ] |> List.minBy (fun k -> x[k])
+            law[worst] <- law[worst] + share
+            law
+
+    /// Weights 1 - t up to the expectile and t above it: the threshold at which t E (x - e)+ = (1 - t) E (e - x)+.
+    let expectile (level: float) : Law =
+        fun row x ->
+            let t = Rational.OfFloat level
+
+            let weighted threshold =
+                let w = Array.map2 (fun p x -> p * (if x <= threshold then Rational.One - t else t)) row.P x
+                w |> Array.map (fun v -> v / sum w)
+
+            let balanced law =
+                let e = Array.map2 (*) law x |> sum
+
+                let part sign =
+                    Array.map2 (fun p x -> let gap = sign * (x - e) in if gap.Sign > 0 then p * gap else Rational.Zero) row.P x
+                    |> sum
+
+                t * part Rational.One = (Rational.One - t) * part (-Rational.One)
+
+            x |> Array.map weighted |> Array.find balanced
+
+    /// Density 1 + c (z - E z), with z = 1 below the mean.
+    let semideviation (weight: float) : Law =
+        fun row x ->
+            let mean = Array.map2 (*) row.P x |> sum
+            let z = x |> Array.map (fun x -> if x < mean then Rational.One else Rational.Zero)
+            let below = Array.map2 (*) row.P z |> sum
+            Array.map2 (fun p z -> p * (Rational.One + Rational.OfFloat weight * (z - below))) row.P z
+
     /// The solution of a regular system, by elimination.
     let solveLinear (matrix: Rational[][]) (right: Rational[]) =
         let n = right.Length
@@ -133,6 +170,34 @@ module Exact =
 
         /// rho of a row.
         member _.RowValue(values, row) = Array.map2 (*) (lawOf values row) (outcomes values row) |> sum
+
+        /// The worst mean within a transport distance on the line of states: the dual at all its kinks.
+        member _.Transported(values, row, radius: float) : Rational =
+            let x = outcomes values row
+            let p = (fst rows[row]).P
+            let place k = (let struct (_, _, next) = (snd rows[row])[k] in next)
+            let distance i j = Rational.OfInt(abs (place i - place j))
+            let all = [ 0 .. x.Length - 1 ]
+            let radius = Rational.OfFloat radius
+
+            let dual price =
+                (all |> List.sumBy (fun i -> p[i] * (all |> List.map (fun j -> x[j] + price * distance i j) |> List.min)))
+                - price * radius
+
+            let kinks =
+                [
+                    Rational.Zero
+                    for i in all do
+                        if p[i].Sign > 0 then
+                            for j in all do
+                                for k in all do
+                                    let gap = distance i k - distance i j
+
+                                    if gap.Sign > 0 && x[j] > x[k] then
+                                        (x[j] - x[k]) / gap
+                ]
+
+            kinks |> List.distinct |> List.map dual |> List.max
 
         member _.Rows state = [| rowOffsets[state] .. rowOffsets[state + 1] - 1 |]
 

@@ -68,6 +68,16 @@ type RoundingTests(output: ITestOutputHelper) =
                     TotalVariation(radius, Support.AllStates, favourable), Exact.favourable (Exact.totalVariation radius), true, false
                 Interval(), Exact.interval, false, true
                 Interval favourable, Exact.favourable Exact.interval, false, true
+                for share in [ 0.0; 0.2; 1.0 ] do
+                    Contamination(share, Support.Nominal, adverse), Exact.contamination share, false, false
+                    Contamination(share, Support.AllStates, adverse), Exact.contamination share, true, false
+                    Contamination(share, Support.AllStates, favourable), Exact.favourable (Exact.contamination share), true, false
+                for level in [ 1e-3; 0.3; 0.5; 0.9 ] do
+                    Expectile level, Exact.expectile level, false, false
+                    Expectile(level, favourable), Exact.favourable (Exact.expectile level), false, false
+                for weight in [ 0.0; 0.5; 1.0 ] do
+                    Semideviation weight, Exact.semideviation weight, false, false
+                    Semideviation(weight, favourable), Exact.favourable (Exact.semideviation weight), false, false
             ]
 
         let entropic = [ for aversion in [ 1e-3; 0.5; 20.0 ] -> aversion ]
@@ -115,6 +125,49 @@ type RoundingTests(output: ITestOutputHelper) =
                                 distance computed[row] exact, bound
                     ]
 
+        let balls: (StateSummary * float * (BigInteger[] -> BigInteger[] -> BigInteger)) list =
+            [
+                for radius in [ 0.0; 1e-9; 1e-3; 0.1; 1.0; 30.0 ] do
+                    KullbackLeibler radius, 1.0, Precise.divergenceBall radius
+                    KullbackLeibler(radius, favourable), -1.0, Precise.divergenceBall radius
+                for radius in [ 0.0; 1e-9; 0.1; 1.0; 30.0 ] do
+                    ChiSquare radius, 1.0, Precise.chiSquareBall radius
+                    ChiSquare(radius, favourable), -1.0, Precise.chiSquareBall radius
+                for share in [ 1.0; 0.9; 0.01 ] do
+                    Evar share, 1.0, Precise.divergenceBall (if share = 1.0 then 0.0 else -(Math.Log share))
+            ]
+
+        for summary, sign, ball in balls do
+            require
+                summary.Name
+                [
+                    for case, values in trials do
+                        let computed, bound = rows case.Model case.Discount summary values
+
+                        for row in 0 .. case.Model.RowCount - 1 do
+                            let p = Precise.normalise (probabilities case.Model row)
+                            let flip (x: BigInteger) = if sign > 0.0 then x else BigInteger.Negate x
+                            let x = outcomes case.Model case.Discount (Array.map Precise.ofFloat values) row |> Array.map flip
+                            distance computed[row] (flip (ball p x)), bound
+                ]
+
+        for radius in [ 0.0; 0.3; 2.0 ] do
+            for support in [ Support.Nominal; Support.AllStates ] do
+                let summary = Wasserstein(radius, StateMetric.Line, support, adverse)
+
+                require
+                    summary.Name
+                    [
+                        for case, values in trials do
+                            let computed, bound = rows case.Model case.Discount summary values
+                            let exact = Exact.Process(case.Model, case.Discount, Exact.expectation, (support = Support.AllStates))
+                            let fractions = values |> Array.map Rational.OfFloat
+
+                            for row in 0 .. case.Model.RowCount - 1 do
+                                let value = exact.Transported(fractions, row, radius)
+                                Rational.Abs(Rational.OfFloat computed[row] - value).ToFloat(), bound
+                    ]
+
     [<Fact>]
     member _.``every action summary stays within the rounding that it claims``() =
         let generator = Generator firstSeed
@@ -159,6 +212,19 @@ type RoundingTests(output: ITestOutputHelper) =
                 let best = if temperature > 0.0 then Array.max q else Array.min q
                 let slack = abs temperature * log 9.0 * 1.01 + bellman.Operator.Claims.Head.Rounding.Value [| 0.0 |]
                 Assert.Equal(best, (bellman.Operator.Apply [| 0.0 |])[0], slack)
+
+        for index in [ 1.5; 2.0; 3.0 ] do
+            for temperature in [ 1e-6; 0.5; 1000.0 ] do
+                check $"tsallis({index}, {temperature})" (fun _ -> Tsallis(index, temperature, ValueNone, Direction.Maximise)) (fun q ->
+                    Precise.tsallis index temperature (Array.create q.Length 1.0) q)
+
+                check
+                    $"tsallis-prior({index}, {temperature})"
+                    (fun model -> Tsallis(index, temperature, ValueSome(Policy.Uniform model), Direction.Maximise))
+                    (fun q -> Precise.tsallis index temperature (Array.create q.Length (1.0 / float q.Length)) q)
+
+        check "annealed mix" (fun model -> AnnealedMix(0.25, Policy.Uniform model, Direction.Maximise)) (fun q ->
+            (BigInteger 3 * Precise.ofFloat (Array.max q) + mean q) / BigInteger 4)
 
         check "policy mean" (fun model -> PolicyMean(Policy.Uniform model)) mean
 

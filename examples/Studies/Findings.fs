@@ -1,6 +1,6 @@
 namespace ValueFlow.Studies
 
-/// Findings of the studies of flows, by where their expectation comes from.
+/// Findings, by where their expectation comes from.
 module internal Findings =
 
     let private finding text expected relation tolerance source measured : Finding =
