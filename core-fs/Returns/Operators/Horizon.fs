@@ -13,8 +13,7 @@ module Horizon =
         if steps < 0 then
             invalidArg (nameof steps) $"steps must not be negative but are {steps}"
 
-        let mutable worth =
-            Array.init branches.Places (fun place -> if (branches.At place).Length = 0 then 0.0 else 1.0)
+        let mutable worth = Array.init branches.Places (fun place -> if (branches.At place).Length = 0 then 0.0 else 1.0)
 
         for _ in 1..steps do
             worth <-
@@ -32,7 +31,13 @@ module Horizon =
     /// The exact laws of the returns of the first steps from each place, atoms within <c>joining</c> joined, and a bound on W_1 between them and the laws of the whole returns:
     /// passed R / (1 - g) + joining (1 - g^n) / (1 - g), for the largest discount g and the largest reward R. Zero, for joining zero, where every episode has ended within the steps, whatever
     /// the discount. Throws an ArgumentException where a law has more than <c>mostAtoms</c> atoms, and an OperationCanceledException.
-    let exact (steps: int) (joining: float) (mostAtoms: int) (cancellation: CancellationToken) (branches: Branches) : struct (LawTable * float) =
+    let exact
+        (steps: int)
+        (joining: float)
+        (mostAtoms: int)
+        (cancellation: CancellationToken)
+        (branches: Branches)
+        : struct (LawTable * float) =
         let representation = ExactRepresentation(joining, mostAtoms)
         let passed = Array.fold max 0.0 (passed steps branches)
         let mutable table = representation.Zero branches.Places
@@ -43,9 +48,7 @@ module Horizon =
 
         let g = branches.LargestDiscount
 
-        let tail =
-            if passed * branches.LargestReward = 0.0 then 0.0
-            else passed * branches.LargestReward / (1.0 - g)
+        let tail = if passed * branches.LargestReward = 0.0 then 0.0 else passed * branches.LargestReward / (1.0 - g)
 
         let joined =
             if joining = 0.0 then 0.0

@@ -136,11 +136,7 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
                         Next = next
                         Ends = ends
                         Count = count
-                        Reward =
-                            if byReward then
-                                reward
-                            else
-                                (seen |> Array.sumBy (fun step -> step.Weight * step.Reward)) / count
+                        Reward = if byReward then reward else (seen |> Array.sumBy (fun step -> step.Weight * step.Reward)) / count
                         Probability = share
                         Lower = share
                         Upper = share
