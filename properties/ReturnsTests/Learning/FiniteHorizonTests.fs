@@ -74,11 +74,11 @@ let ``backward induction equals plain recursion on laws of outcomes, with and wi
         |> List.reduce (.&.)
 
     holds (forModels (law (Expectation()) Functional.mean))
-    holds (forModels (law (Cvar 0.3) (Tail.cvar 0.3)))
-    holds (forModels (law (Cvar(0.3, Attitude.Favourable)) (Tail.upperCvar 0.3)))
+    holds (forModels (law (Cvar 0.3) (TailRisk.cvar 0.3)))
+    holds (forModels (law (Cvar(0.3, Attitude.Favourable)) (TailRisk.upperCvar 0.3)))
     holds (forModels (law (Entropic 0.5) (Entropy.certaintyEquivalent 0.5)))
-    refuted (forModels (law (Cvar 0.3) (Tail.cvar 0.4)))
-    refuted (forModels (law (Expectation()) (Tail.expectile 0.49)))
+    refuted (forModels (law (Cvar 0.3) (TailRisk.cvar 0.4)))
+    refuted (forModels (law (Expectation()) (TailRisk.expectile 0.49)))
 
 [<Fact>]
 let ``no sequence of decisions is better; the plan attains its value`` () =
@@ -88,7 +88,7 @@ let ``no sequence of decisions is better; the plan attains its value`` () =
         let plan = FiniteHorizon.solve cancellation 2 1.0 (Expectation()) best model
 
         let evaluated =
-            FiniteHorizon.evaluate cancellation 1.0 (Expectation()) { plan with Actions = plan.Actions |> Array.map spoil } model
+            FiniteHorizon.evaluate cancellation 1.0 (Expectation()) { plan with Decisions = plan.Decisions |> Array.map spoil } model
 
         let policies =
             List.foldBack
@@ -144,7 +144,7 @@ let ``a horizon is solved in parts: the first from the values of the second`` ()
         let first = FiniteHorizon.solveStages cancellation 1.0 (handOver second.Values[0]) stages[..1]
 
         equal 1e-12 first.Values[0] whole.Values[0]
-        .&. ((first.Actions = whole.Actions[..1]) |> Prop.label "the same decisions")
+        .&. ((first.Decisions = whole.Decisions[..1]) |> Prop.label "the same decisions")
 
     holds (forModels (law id))
     refuted (forModels (law (Array.map (fun _ -> 0.0))))
