@@ -130,7 +130,7 @@ module Dual =
         if not (level > 0.0 && level <= 0.5) then
             invalidArg (nameof level) $"level must lie in (0, 1/2] but is {level}"
 
-        let functional = TailRisk.expectile level
+        let functional = Tail.expectile level
 
         {
             Functional = functional

@@ -113,11 +113,7 @@ type IteratedCvarStudy() =
                         let plan = IteratedCvar.plan cancellation level horizon linear.Model
                         let law = returns plan linear.Model
 
-                        [|
-                            law.Mean
-                            start (IteratedCvar.evaluate cancellation share plan linear.Model)
-                            (TailRisk.cvar 0.1).Value law
-                        |])
+                        [| law.Mean; start (IteratedCvar.evaluate cancellation share plan linear.Model); (Tail.cvar 0.1).Value law |])
 
                 Array.init 3 (fun k -> judged |> Array.averageBy (fun values -> values[k])))
 

@@ -74,11 +74,11 @@ let ``backward induction equals plain recursion on laws of outcomes, with and wi
         |> List.reduce (.&.)
 
     holds (forModels (law (Expectation()) Functional.mean))
-    holds (forModels (law (Cvar 0.3) (TailRisk.cvar 0.3)))
-    holds (forModels (law (Cvar(0.3, Attitude.Favourable)) (TailRisk.upperCvar 0.3)))
+    holds (forModels (law (Cvar 0.3) (Tail.cvar 0.3)))
+    holds (forModels (law (Cvar(0.3, Attitude.Favourable)) (Tail.upperCvar 0.3)))
     holds (forModels (law (Entropic 0.5) (Entropy.certaintyEquivalent 0.5)))
-    refuted (forModels (law (Cvar 0.3) (TailRisk.cvar 0.4)))
-    refuted (forModels (law (Expectation()) (TailRisk.expectile 0.49)))
+    refuted (forModels (law (Cvar 0.3) (Tail.cvar 0.4)))
+    refuted (forModels (law (Expectation()) (Tail.expectile 0.49)))
 
 [<Fact>]
 let ``no sequence of decisions is better; the plan attains its value`` () =

@@ -101,7 +101,7 @@ let ``a grid of thresholds falls short by no more than its step`` () =
         let step, share = float s.Get / 16.0, float (1 + abs (level % 100)) / 100.0
         // A grid that does not reach below the law's atoms is worth less.
         let found = IteratedCvar.onGrid step share law - missing * step
-        let gap = (TailRisk.cvar share).Value law - found
+        let gap = (Tail.cvar share).Value law - found
         atMost 0.0 gap .&. atMost gap (bound * step)
 
     holds (law 0.0 1.0)
@@ -181,7 +181,7 @@ let ``the regression is exact for population data, and so are the action values 
                         (transitions |> Array.map (fun k -> next[linear.Model.Successors[k]]))
                         (transitions |> Array.map (fun k -> linear.Model.Probabilities[k]))
 
-                linear.Reward(s, a) + (TailRisk.cvar options.Share).Value law - found[k])
+                linear.Reward(s, a) + (Tail.cvar options.Share).Value law - found[k])
 
         (Array.forall (fun gap -> gap >= -1e-4 && gap <= bound + 1e-4) gaps)
         |> Prop.label $"gaps from {Array.min gaps} to {Array.max gaps}"

@@ -94,10 +94,10 @@ let ``Lipschitz in W1; a factor beyond the bound is refuted`` () =
 let ``what is not claimed is false: quantiles, seeking, weighting, spreads`` () =
     for functional in
         [
-            TailRisk.quantileLower 0.35
-            TailRisk.quantileUpper 0.35
-            TailRisk.upperCvar 0.25
-            TailRisk.expectile 0.9
+            Tail.quantileLower 0.35
+            Tail.quantileUpper 0.35
+            Tail.upperCvar 0.25
+            Tail.expectile 0.9
             Entropy.certaintyEquivalent 0.6
             Distortion.functional (Distortion.probabilityWeighting 0.71)
             Functional.standardDeviation
@@ -110,7 +110,7 @@ let ``what is not claimed is false: quantiles, seeking, weighting, spreads`` () 
         Assert.False functional.Axioms.Monotone
         refuted (monotone functional.Value)
 
-    for functional in [ TailRisk.expectile 0.2; TailRisk.quantileLower 0.35; Functional.meanSemideviation 1 0.9 ] do
+    for functional in [ Tail.expectile 0.2; Tail.quantileLower 0.35; Functional.meanSemideviation 1 0.9 ] do
         refuted (convex functional.Value)
         refuted (concave functional.Value)
 
@@ -141,10 +141,10 @@ let ``coherent are tail means, EVaR, low expectiles, semideviations and concave 
 let ``two bets that each lose seldom lose often together: VaR is not superadditive`` () =
     // Each bet loses 1 with probability 0.04, independently.
     let bet = Distribution.ofAtoms [| -1.0; 0.0 |] [| 0.04; 0.96 |]
-    let value = (TailRisk.quantileLower 0.05).Value
+    let value = (Tail.quantileLower 0.05).Value
     Assert.Equal(0.0, value bet + value bet)
     Assert.Equal(-1.0, value (Distribution.sum bet bet))
-    Assert.True((TailRisk.cvar 0.05).Value(Distribution.sum bet bet) >= 2.0 * (TailRisk.cvar 0.05).Value bet)
+    Assert.True((Tail.cvar 0.05).Value(Distribution.sum bet bet) >= 2.0 * (Tail.cvar 0.05).Value bet)
 
 [<Fact>]
 let ``a lottery ticket for nothing has more variance: mean-variance is not monotone`` () =
@@ -163,11 +163,11 @@ let ``weighting rare gains buys lottery tickets: probability weighting is not co
 
 [<Fact>]
 let ``bad input is named`` () =
-    refuses "share" "0" (fun () -> TailRisk.cvar 0.0)
-    refuses "share" "2" (fun () -> TailRisk.upperCvar 2.0)
-    refuses "share" "1" (fun () -> TailRisk.quantileUpper 1.0)
-    refuses "share" "NaN" (fun () -> TailRisk.quantileLower nan)
-    refuses "level" "1" (fun () -> TailRisk.expectile 1.0)
+    refuses "share" "0" (fun () -> Tail.cvar 0.0)
+    refuses "share" "2" (fun () -> Tail.upperCvar 2.0)
+    refuses "share" "1" (fun () -> Tail.quantileUpper 1.0)
+    refuses "share" "NaN" (fun () -> Tail.quantileLower nan)
+    refuses "level" "1" (fun () -> Tail.expectile 1.0)
     refuses "aversion" "NaN" (fun () -> Entropy.certaintyEquivalent nan)
     refuses "share" "-1" (fun () -> Entropy.evar -1.0)
     refuses "weight" "1.5" (fun () -> Functional.meanSemideviation 1 1.5)

@@ -39,18 +39,18 @@ let functionals: Functional list =
         Functional.meanSemideviation 1 0.9
         Functional.meanSemideviation 2 0.9
         Functional.meanSemideviation 2 0.0
-        Functional.mix 0.4 Functional.mean (TailRisk.cvar 0.1)
-        Functional.mix 0.5 (TailRisk.upperCvar 0.2) (TailRisk.cvar 0.1)
-        TailRisk.cvar 1.0
-        TailRisk.cvar 0.01
-        TailRisk.upperCvar 0.25
-        TailRisk.quantileLower 0.35
-        TailRisk.quantileLower 1.0
-        TailRisk.quantileUpper 0.35
-        TailRisk.quantileUpper 0.0
-        TailRisk.expectile 0.2
-        TailRisk.expectile 0.5
-        TailRisk.expectile 0.9
+        Functional.mix 0.4 Functional.mean (Tail.cvar 0.1)
+        Functional.mix 0.5 (Tail.upperCvar 0.2) (Tail.cvar 0.1)
+        Tail.cvar 1.0
+        Tail.cvar 0.01
+        Tail.upperCvar 0.25
+        Tail.quantileLower 0.35
+        Tail.quantileLower 1.0
+        Tail.quantileUpper 0.35
+        Tail.quantileUpper 0.0
+        Tail.expectile 0.2
+        Tail.expectile 0.5
+        Tail.expectile 0.9
         Entropy.certaintyEquivalent 0.6
         Entropy.certaintyEquivalent 1e-5
         Entropy.certaintyEquivalent 40.0

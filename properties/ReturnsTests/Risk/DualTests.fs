@@ -88,7 +88,7 @@ let ``a coherent distortion is a mixture of tail means`` () =
     let law (weights: float list) (sketch: LawSketch) =
         let law = lawOf sketch
 
-        let tails = List.map2 (fun share weight -> weight * (TailRisk.cvar share).Value law) [ 0.1; 0.5; 1.0 ] weights
+        let tails = List.map2 (fun share weight -> weight * (Tail.cvar share).Value law) [ 0.1; 0.5; 1.0 ] weights
         same (spectral.Value law) (List.sum tails)
 
     holds (law [ 0.3; 0.3; 0.4 ])

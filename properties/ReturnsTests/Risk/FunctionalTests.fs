@@ -29,9 +29,9 @@ let ``closed forms of normal laws`` () =
 
     for share in [ 0.01; 0.1; 0.5; 0.9 ] do
         let z = Normal.InvCDF(0.0, 1.0, share)
-        near 1e-3 (0.5 - 0.8 * Normal.PDF(0.0, 1.0, z) / share) ((TailRisk.cvar share).Value law)
-        near 1e-3 (0.5 + 0.8 * Normal.PDF(0.0, 1.0, z) / share) ((TailRisk.upperCvar share).Value law)
-        near 1e-3 (0.5 + 0.8 * z) ((TailRisk.quantileLower share).Value law)
+        near 1e-3 (0.5 - 0.8 * Normal.PDF(0.0, 1.0, z) / share) ((Tail.cvar share).Value law)
+        near 1e-3 (0.5 + 0.8 * Normal.PDF(0.0, 1.0, z) / share) ((Tail.upperCvar share).Value law)
+        near 1e-3 (0.5 + 0.8 * z) ((Tail.quantileLower share).Value law)
 
     // The midpoints miss more of the tail that EVaR looks at.
     for share in [ 0.1; 0.5; 0.9 ] do
@@ -48,12 +48,12 @@ let ``closed forms of uniform laws`` () =
     let law = uniform 10_000
 
     for share in [ 0.001; 0.25; 0.5; 1.0 ] do
-        near 1e-9 (0.5 * share) ((TailRisk.cvar share).Value law)
-        near 1e-9 (1.0 - 0.5 * share) ((TailRisk.upperCvar share).Value law)
+        near 1e-9 (0.5 * share) ((Tail.cvar share).Value law)
+        near 1e-9 (1.0 - 0.5 * share) ((Tail.upperCvar share).Value law)
 
     for level in [ 0.1; 0.5; 0.8 ] do
         // t (1 - e)^2 = (1 - t) e^2.
-        near 1e-7 (sqrt level / (sqrt level + sqrt (1.0 - level))) ((TailRisk.expectile level).Value law)
+        near 1e-7 (sqrt level / (sqrt level + sqrt (1.0 - level))) ((Tail.expectile level).Value law)
 
     near 1e-7 0.25 ((Distortion.functional (Distortion.dualPower 3.0)).Value law)
     near 1e-7 0.75 ((Distortion.functional (Distortion.power 3.0)).Value law)
@@ -85,11 +85,11 @@ let ``tail means equal the supremum over thresholds`` () =
         let share = float (1 + abs (level % 100)) / 100.0
         let at threshold = threshold - law.Expect(fun x -> Math.Max(threshold - x, 0.0)) / (share * slip)
         // The supremum lies at an atom.
-        same ((TailRisk.cvar share).Value law) (law.Atoms.ToArray() |> Array.map at |> Array.max)
-        .&. same ((TailRisk.upperCvar share).Value law) (-(TailRisk.cvar share).Value(Distribution.affine 0.0 -1.0 law))
+        same ((Tail.cvar share).Value law) (law.Atoms.ToArray() |> Array.map at |> Array.max)
+        .&. same ((Tail.upperCvar share).Value law) (-(Tail.cvar share).Value(Distribution.affine 0.0 -1.0 law))
         .&. same
-                (share * (TailRisk.cvar share).Value law
-                 + (1.0 - share) * (if share = 1.0 then 0.0 else (TailRisk.upperCvar (1.0 - share)).Value law))
+                (share * (Tail.cvar share).Value law
+                 + (1.0 - share) * (if share = 1.0 then 0.0 else (Tail.upperCvar (1.0 - share)).Value law))
                 law.Mean
 
     holds (law 1.0)
@@ -100,7 +100,7 @@ let ``expectiles balance gains and losses`` () =
     let law (slip: float) (sketch: LawSketch, level: int) =
         let law = lawOf sketch
         let t = float (1 + abs (level % 99)) / 100.0
-        let e = (TailRisk.expectile t).Value law + slip
+        let e = (Tail.expectile t).Value law + slip
 
         within 1e-9 (t * law.Expect(fun x -> Math.Max(x - e, 0.0))) ((1.0 - t) * law.Expect(fun x -> Math.Max(e - x, 0.0)))
 
@@ -135,10 +135,10 @@ let ``caution in order`` () =
         let low, high = if swap then Math.Max(a, b), Math.Min(a, b) else Math.Min(a, b), Math.Max(a, b)
         let inOrder (make: float -> Functional) = atMost ((make low).Value law) ((make high).Value law)
 
-        inOrder TailRisk.cvar
-        .&. inOrder TailRisk.quantileLower
-        .&. inOrder TailRisk.quantileUpper
-        .&. inOrder TailRisk.expectile
+        inOrder Tail.cvar
+        .&. inOrder Tail.quantileLower
+        .&. inOrder Tail.quantileUpper
+        .&. inOrder Tail.expectile
         .&. inOrder Entropy.evar
         .&. inOrder (fun share -> Entropy.certaintyEquivalent (1.0 - 2.0 * share |> fun b -> 3.0 * b))
         .&. inOrder (fun share -> Functional.meanSemideviation 1 (1.0 - share))
@@ -155,18 +155,16 @@ let ``EVaR bounds CVaR, CVaR bounds VaR and the mean, semideviations bound one a
         let at (functional: Functional) = functional.Value law
 
         atMost law.Minimum (at (evar share))
-        .&. atMost (at (evar share)) (at (TailRisk.cvar share))
-        .&. atMost (at (TailRisk.cvar share)) (at (TailRisk.quantileLower share))
-        .&. atMost (at (TailRisk.cvar share)) law.Mean
-        .&. atMost
-                (at (TailRisk.quantileLower share))
-                (at (if share < 1.0 then TailRisk.quantileUpper share else TailRisk.quantileLower share))
+        .&. atMost (at (evar share)) (at (Tail.cvar share))
+        .&. atMost (at (Tail.cvar share)) (at (Tail.quantileLower share))
+        .&. atMost (at (Tail.cvar share)) law.Mean
+        .&. atMost (at (Tail.quantileLower share)) (at (if share < 1.0 then Tail.quantileUpper share else Tail.quantileLower share))
         .&. atMost (at (Functional.meanSemideviation 2 share)) (at (Functional.meanSemideviation 1 share))
         .&. (if share <= 0.5 then
-                 atMost (at (TailRisk.expectile share)) law.Mean
+                 atMost (at (Tail.expectile share)) law.Mean
              else
-                 atMost law.Mean (at (TailRisk.expectile share)))
-        .&. atMost law.Mean (at (TailRisk.upperCvar share))
+                 atMost law.Mean (at (Tail.expectile share)))
+        .&. atMost law.Mean (at (Tail.upperCvar share))
 
     holds (law Entropy.evar)
     refuted (law (fun share -> Entropy.evar (Math.Min(1.0, 2.0 * share))))
@@ -184,20 +182,20 @@ let ``limits: to the mean and to the extremes`` () =
              || abs (found - expected) <= 1e-9 * (1.0 + abs expected))
             |> Prop.label $"{found} near {expected}"
 
-        same (at (TailRisk.cvar 1.0)) law.Mean
-        .&. same (at (TailRisk.cvar least)) law.Minimum
+        same (at (Tail.cvar 1.0)) law.Mean
+        .&. same (at (Tail.cvar least)) law.Minimum
         .&. same (at (Entropy.evar 1.0)) law.Mean
         .&. same (at (Entropy.evar least)) law.Minimum
-        .&. same (at (TailRisk.expectile 0.5)) law.Mean
-        .&. same (at (TailRisk.quantileUpper 0.0)) law.Minimum
-        .&. same (at (TailRisk.quantileLower 1.0)) law.Maximum
+        .&. same (at (Tail.expectile 0.5)) law.Mean
+        .&. same (at (Tail.quantileUpper 0.0)) law.Minimum
+        .&. same (at (Tail.quantileLower 1.0)) law.Maximum
         // CE_b = m - b Var / 2 + O(b^2).
         .&. close 1e-9 (law.Mean - 0.5e-6 * law.Variance) (at (Entropy.certaintyEquivalent 1e-6))
         .&. close 1e-9 (law.Mean + 0.5e-6 * law.Variance) (at (Entropy.certaintyEquivalent -1e-6))
         .&. close 1e-2 law.Minimum (at (Entropy.certaintyEquivalent 1e4))
         .&. close 1e-2 law.Maximum (at (Entropy.certaintyEquivalent -1e4))
         .&. close 1e-5 law.Mean (at (Entropy.evar (1.0 - 1e-12)))
-        .&. close 1e-4 law.Minimum (at (TailRisk.expectile 1e-9))
+        .&. close 1e-4 law.Minimum (at (Tail.expectile 1e-9))
         .&. close 1e-5 law.Mean (at (Distortion.functional (Distortion.wang 1e-6)))
         .&. close 1e-5 law.Mean (at (Distortion.functional (Distortion.power (1.0 + 1e-6))))
 

@@ -5,7 +5,7 @@ open ValueFlow.Core.Foundations
 
 /// Functionals that look at one end of a law: the worst or the best share of outcomes. All are exact on atoms.
 [<RequireQualifiedAccess>]
-module TailRisk =
+module Tail =
 
     /// CVaR_A(X) = (1/A) integral over q from 0 to A of F^-1(q) = sup over x of x - E max(x - X, 0) / A: the mean of the worst share A in (0, 1]; the mean for A = 1, the minimum
     /// for A &lt;= P(X = min). Coherent. Rockafellar and Uryasev 2000, "Optimization of conditional value-at-risk"; Acerbi and Tasche 2002, "On the coherence of expected shortfall".
