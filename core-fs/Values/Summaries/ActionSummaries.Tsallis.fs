@@ -35,7 +35,9 @@ type internal TsallisRow(index: float, temperature: float, sign: float, prior: f
                 else
                     struct (1.0, Math.Pow(bestWeight, 1.0 - index))
 
-            let mutable search = RootSearch(low * (1.0 - 1e-12), high * (1.0 + 1e-12), 1e-13 * high)
+            // From the side on which the sum of the powers bends towards the root.
+            let low, high = low * (1.0 - 1e-12), high * (1.0 + 1e-12)
+            let mutable search = RootSearch(low, high, (if index <= 2.0 then high else low), 1e-13 * high)
 
             while search.Open do
                 let mutable mass = 0.0

@@ -42,7 +42,8 @@ type internal KullbackLeiblerRow(kernel: Kernel, radius: float, sign: float) =
                 sign * (least + spread * mean)
             else
                 // The divergence of the law that is tilted by t is at most t^2 / 8, and grows with t: the root lies right of sqrt(8 E).
-                let mutable search = RootSearch(0.5 * Math.Log(8.0 * radius), KullbackLeiblerRow.Steepest, KullbackLeiblerRow.Tolerance)
+                let gentlest = 0.5 * Math.Log(8.0 * radius)
+                let mutable search = RootSearch(gentlest, KullbackLeiblerRow.Steepest, gentlest, KullbackLeiblerRow.Tolerance)
 
                 while search.Open do
                     let tilt = Math.Exp search.Point

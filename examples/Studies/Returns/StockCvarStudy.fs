@@ -40,7 +40,7 @@ type StockCvarStudy() =
                                         struct (model.Probabilities[k], Distribution.affine model.Rewards[k] 1.0 laws[model.Successors[k]])
                                 ]
                     ]
-                    |> List.maxBy (Tail.mean share))
+                    |> List.maxBy ((Tail.cvar share).Value))
 
         laws[0]
 
@@ -54,11 +54,11 @@ type StockCvarStudy() =
 
         let brute =
             GambleModels.reachable span horizon 0 gamble
-            |> Seq.map (fun masses -> Tail.mean share (Distribution.ofAtoms places masses))
+            |> Seq.map (fun masses -> (Tail.cvar share).Value(Distribution.ofAtoms places masses))
             |> Seq.max
 
         let best share =
-            let struct (plan, _) = Tail.solve share 100_000 horizon 0 1.0 gamble cancellation
+            let struct (plan, _) = BestTail.solve share 100_000 horizon 0 1.0 gamble cancellation
             StockProgram.lawOf plan cancellation
 
         let graph = StockGraph.Reach(100_000, horizon, 0.0, 0, 1.0, gamble, cancellation)
@@ -90,7 +90,7 @@ type StockCvarStudy() =
         let watch = Stopwatch.StartNew()
 
         let found =
-            Tail.optimise
+            BestTail.optimise
                 { StockPlanning.standard with Tolerance = tolerance; Cancellation = cancellation }
                 0.1
                 Direction.Maximise
@@ -101,9 +101,9 @@ type StockCvarStudy() =
         let seconds = watch.Elapsed.TotalSeconds
         let episodes = if quick then 2_000 else 5_000
         let played = Distribution.ofNumbers (found.Play(Generator(seed + 1), episodes, 150, cancellation)).Returns
-        let tail = Tail.mean 0.1 played
+        let tail = (Tail.cvar 0.1).Value played
         let levels = [| 0.05; 0.1; 0.2; 0.3; 0.4; 0.5; 0.6; 0.7; 0.8; 0.9; 1.0 |]
-        let readings = levels |> Array.map (fun share -> Tail.at share 0 found)
+        let readings = levels |> Array.map (fun share -> BestTail.at share 0 found)
 
         {
             Findings =
@@ -114,19 +114,19 @@ type StockCvarStudy() =
                         Relation.Equals
                         1e-9
                         "Bauerle and Ott 2011; every law that can be reached is enumerated"
-                        (Tail.mean share averse - brute)
+                        ((Tail.cvar share).Value averse - brute)
                     Findings.target
                         "by how much it is above the risk-neutral decisions' CVaR 0.25"
                         1e-3
                         Relation.AtLeast
                         "Pires et al. 2025"
-                        (Tail.mean share averse - Tail.mean share neutral)
+                        ((Tail.cvar share).Value averse - (Tail.cvar share).Value neutral)
                     Findings.target
                         "and above that of decisions by stage and state that are greedy for it"
                         1e-3
                         Relation.AtLeast
                         "Pires et al. 2025"
-                        (Tail.mean share averse - Tail.mean share markov)
+                        ((Tail.cvar share).Value averse - (Tail.cvar share).Value markov)
                     Findings.target
                         "stocks from -4 to 4 are brought near zero by f(x) = -x^2: mean distance at the end"
                         0.5
@@ -179,8 +179,11 @@ type StockCvarStudy() =
                     struct ("The gamble: best decisions for each share",
                             DataFrame(
                                 DoubleDataFrameColumn("share", shares),
-                                DoubleDataFrameColumn("CVaR", Array.map2 Tail.mean shares frontier),
-                                DoubleDataFrameColumn("CVaR of the risk-neutral", shares |> Array.map (fun s -> Tail.mean s neutral)),
+                                DoubleDataFrameColumn("CVaR", Array.map2 (fun share law -> (Tail.cvar share).Value law) shares frontier),
+                                DoubleDataFrameColumn(
+                                    "CVaR of the risk-neutral",
+                                    shares |> Array.map (fun s -> (Tail.cvar s).Value neutral)
+                                ),
                                 DoubleDataFrameColumn("mean", frontier |> Array.map _.Mean)
                             ))
                     struct ("The balance: mean distance from zero after 16 steps",
@@ -197,8 +200,11 @@ type StockCvarStudy() =
                         "share of worst outcomes",
                         "total reward of four steps",
                         [|
-                            Worlds.curve "CVaR, best decisions for the share" shares (Array.map2 Tail.mean shares frontier)
-                            Worlds.curve "CVaR, risk-neutral decisions" shares (shares |> Array.map (fun s -> Tail.mean s neutral))
+                            Worlds.curve
+                                "CVaR, best decisions for the share"
+                                shares
+                                (Array.map2 (fun share law -> (Tail.cvar share).Value law) shares frontier)
+                            Worlds.curve "CVaR, risk-neutral decisions" shares (shares |> Array.map (fun s -> (Tail.cvar s).Value neutral))
                             Worlds.curve "mean, best decisions for the share" shares (frontier |> Array.map _.Mean)
                         |],
                         false

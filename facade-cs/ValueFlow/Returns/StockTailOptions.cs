@@ -30,7 +30,7 @@ public sealed record TailOptions
 
         Action<Core.Foundations.Progress> report = Progress is null
             ? _ => { }
-            : progress => Progress.Report(new(progress.Applications, progress.Residual, progress.Bound));
+        : progress => Progress.Report(new(progress.Applications, progress.Residual, progress.Bound));
         return new(Tolerance, MaximumNodes, Microsoft.FSharp.Core.FuncConvert.FromAction(report), Cancellation);
     }
 }

@@ -63,7 +63,7 @@ public sealed class TailResult
 
     /// <summary>The answer for another share, from the same values: the bounds may lie further apart. The outcome is that of the run.</summary>
     /// <param name="share">In (0, 1] (ArgumentException if not).</param>
-    public TailResult At(double share) => new(Model, Tail.at(share, core.Start, core), Elapsed);
+    public TailResult At(double share) => new(Model, BestTail.at(share, core.Start, core), Elapsed);
 
     /// <summary>Plays the decisions from the start. Start and Discount of the options are not read: they are the problem's.</summary>
     /// <exception cref="ArgumentException">An option is no good.</exception>
@@ -140,6 +140,6 @@ public static class TailExtensions
                 : throw new ArgumentException("the model must have an initial state, or a start must be given, but there is none", nameof(start));
         var watch = System.Diagnostics.Stopwatch.StartNew();
         var direction = problem.IsMinimising ? Core.Values.Direction.Minimise : Core.Values.Direction.Maximise;
-        return new(model, Tail.optimise(core, share, direction, from, problem.Discount, model.Core), watch.Elapsed);
+        return new(model, BestTail.optimise(core, share, direction, from, problem.Discount, model.Core), watch.Elapsed);
     }
 }

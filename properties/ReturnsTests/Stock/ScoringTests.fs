@@ -22,7 +22,7 @@ let ``the expected shortfall is the mean of the largest costs, its forecast the 
         // A forecast between quantiles scores the same.
         let atQuantile = y.Expect(fun x -> (es level).Score x (y.Quantile level))
 
-        same value -(Tail.mean (1.0 - level) (Distribution.affine 0.0 -1.0 y))
+        same value -((Tail.cvar (1.0 - level)).Value(Distribution.affine 0.0 -1.0 y))
         .&. same value atQuantile
         .&. same (Scoring.risk (es 0.0) y) y.Mean
         .&. ((y.Cdf(forecast + 1e-6) >= level - 1e-9 && y.Cdf(forecast - 1e-6) <= level + 1e-9) |> Prop.label "a quantile")

@@ -236,15 +236,15 @@ let ``the bracket of the best tail encloses the exact one, for rewards and for c
     let law (turn: float) (share: float) (sketch: StockSketch) =
         let model = modelOf false layers 1.0 sketch
         let costs = earning (fun x -> turn * x) model
-        let struct (plan, _) = Tail.solve share 100_000 layers 0 0.8 model none
-        let gains = Tail.optimise options share Direction.Maximise 0 0.8 model
-        let spent = Tail.optimise options share Direction.Minimise 0 0.8 costs
+        let struct (plan, _) = BestTail.solve share 100_000 layers 0 0.8 model none
+        let gains = BestTail.optimise options share Direction.Maximise 0 0.8 model
+        let spent = BestTail.optimise options share Direction.Minimise 0 0.8 costs
         let played = StockProgram.evaluate (fun _ s c -> gains.ActionOf(s, c)) none (graphOf 0.8 gains.Stock 0 model)
         let outcome = Distribution.affine -gains.Stock 1.0 played.Value
 
         atMost gains.Lower plan.Value
         .&. atMost plan.Value gains.Upper
-        .&. atMost gains.Lower (Tail.mean share outcome)
+        .&. atMost gains.Lower ((Tail.cvar share).Value outcome)
         .&. atMost spent.Lower -plan.Value
         .&. atMost -plan.Value spent.Upper
         .&. same spent.Target -gains.Target
@@ -270,16 +270,16 @@ let ``without a preference about risk the value is the stock and the best mean``
 [<Fact>]
 let ``the bracket narrows to the tolerance on a model that never ends, and play agrees`` () =
     let model = Garnet.create (Generator 3) 20 3 4
-    let found = Tail.optimise { StockPlanning.standard with Tolerance = 0.05 } 0.2 Direction.Maximise 0 0.9 model
+    let found = BestTail.optimise { StockPlanning.standard with Tolerance = 0.05 } 0.2 Direction.Maximise 0 0.9 model
     Assert.Equal(Outcome.Converged, found.Values.Outcome)
     Assert.True(found.Upper - found.Lower <= 0.05)
     let played = found.Play(Generator 4, 20_000, 200, none)
-    Assert.InRange(Tail.mean 0.2 (Distribution.ofNumbers played.Returns), found.Lower - 0.02, found.Upper + 0.02)
+    Assert.InRange((Tail.cvar 0.2).Value(Distribution.ofNumbers played.Returns), found.Lower - 0.02, found.Upper + 0.02)
     // From the same values another share; the mean is the largest tail.
-    let mean = Tail.at 1.0 0 found
+    let mean = BestTail.at 1.0 0 found
     let best = (ValueIteration.solve RunOptions.standard (Bellman.Optimality(model, 0.9))).Values[0]
     Assert.InRange(best, mean.Lower - 1e-9, mean.Upper + 1e-9)
-    Assert.True((Tail.at 0.1 0 found).Upper <= found.Upper + 1e-9)
+    Assert.True((BestTail.at 0.1 0 found).Upper <= found.Upper + 1e-9)
 
 [<Fact>]
 let ``a cancelled solve keeps what is certified, and a small budget says so`` () =
@@ -294,12 +294,18 @@ let ``a cancelled solve keeps what is certified, and a small budget says so`` ()
             source.Cancel()
 
     let cancelled =
-        Tail.optimise { StockPlanning.standard with Progress = progress; Cancellation = source.Token } 0.2 Direction.Maximise 0 0.9 model
+        BestTail.optimise
+            { StockPlanning.standard with Progress = progress; Cancellation = source.Token }
+            0.2
+            Direction.Maximise
+            0
+            0.9
+            model
 
     Assert.Equal(Outcome.Cancelled, cancelled.Values.Outcome)
-    let full = Tail.optimise { StockPlanning.standard with Tolerance = 0.02 } 0.2 Direction.Maximise 0 0.9 model
+    let full = BestTail.optimise { StockPlanning.standard with Tolerance = 0.02 } 0.2 Direction.Maximise 0 0.9 model
     Assert.InRange(full.Lower, cancelled.Lower - 1e-9, cancelled.Upper + 1e-9)
-    let small = Tail.optimise { StockPlanning.standard with MostNodes = 100 } 0.2 Direction.Maximise 0 0.9 model
+    let small = BestTail.optimise { StockPlanning.standard with MostNodes = 100 } 0.2 Direction.Maximise 0 0.9 model
     Assert.Equal(Outcome.BudgetExhausted, small.Values.Outcome)
     Assert.InRange(full.Estimate, small.Lower - 1e-9, small.Upper + 1e-9)
 
@@ -310,7 +316,7 @@ let ``bad input is named`` () =
     refuses "start" "9" (fun () -> StockPlanning.solve options GainLoss.shortfall 9 0.0 0.9 model)
     refuses "stock" "NaN" (fun () -> StockPlanning.solve options GainLoss.shortfall 0 nan 0.9 model)
     refuses "options" "0" (fun () -> StockPlanning.solve { options with Tolerance = 0.0 } GainLoss.shortfall 0 0.0 0.9 model)
-    refuses "share" "1.5" (fun () -> Tail.optimise options 1.5 Direction.Maximise 0 0.9 model)
+    refuses "share" "1.5" (fun () -> BestTail.optimise options 1.5 Direction.Maximise 0 0.9 model)
     let values = StockPlanning.solve { options with Tolerance = 10.0 } GainLoss.shortfall 0 0.0 0.9 model
     refuses "state" "4" (fun () -> values.Lower(4, 0.0))
     refuses "episodes" "0" (fun () -> values.Play(Generator 1, 0, 1, 0, 0.0, none))

@@ -135,15 +135,15 @@ let ``the best tail is found by the search over targets, and no Markov policy ha
         let laws = reachable model 1.0 horizon 0 0.0 1.0
         let found = best share model
 
-        same found (laws |> List.map (Tail.mean share) |> List.max)
-        .&. atMost (markov model 1.0 horizon |> List.map (Tail.mean share) |> List.max) found
+        same found (laws |> List.map ((Tail.cvar share).Value) |> List.max)
+        .&. atMost (markov model 1.0 horizon |> List.map ((Tail.cvar share).Value) |> List.max) found
 
     let search share model =
-        let struct (plan, target) = Tail.solve share 100_000 horizon 0 1.0 model none
+        let struct (plan, target) = BestTail.solve share 100_000 horizon 0 1.0 model none
         let law = StockProgram.lawOf plan none
         // The value is that of the plan: its target is the quantile.
         if
-            abs (Tail.mean share law - plan.Value) > 1e-9
+            abs ((Tail.cvar share).Value law - plan.Value) > 1e-9
             || abs (target + law.Expect(fun x -> Math.Min(x - target, 0.0)) / share - plan.Value) > 1e-9
         then
             nan
@@ -167,7 +167,8 @@ let ``the best tail is found by the search over targets, and no Markov policy ha
     refuted (
         law
             (fun share model ->
-                Tail.mean share (StockProgram.solve Sight.FromTheStart (Tail.mean share) none (graphOf 1.0 horizon 0.0 model)).Value)
+                (Tail.cvar share).Value
+                    (StockProgram.solve Sight.FromTheStart ((Tail.cvar share).Value) none (graphOf 1.0 horizon 0.0 model)).Value)
             0.25
     )
 
@@ -177,11 +178,11 @@ let ``the tail mean is the best of b + E min(X - b, 0) / tau over all b`` () =
         let x = lawOf sketch
         let tau = float (1 + share.Get % 100) / 100.0
         let best = x.Atoms.ToArray() |> Array.map (fun b -> b + x.Expect(fun y -> Math.Min(y - b, 0.0)) / tau) |> Array.max
-        same (mean tau x) best .&. same (Tail.mean 1.0 x) x.Mean
+        same (mean tau x) best .&. same ((Tail.cvar 1.0).Value x) x.Mean
 
-    holds (law Tail.mean)
+    holds (law (fun tau -> (Tail.cvar tau).Value))
     refuted (law (fun tau x -> x.Quantile tau))
-    refuted (law (fun tau x -> -(Tail.mean tau (Distribution.affine 0.0 -1.0 x))))
+    refuted (law (fun tau x -> -((Tail.cvar tau).Value(Distribution.affine 0.0 -1.0 x))))
 
 [<Fact>]
 let ``evaluation with a stock contracts by gamma in every W_p`` () =
@@ -229,7 +230,7 @@ let ``bad input is named`` () =
     refuses "start" "7" (fun () -> StockGraph.Reach(10, 1, 0.0, 7, 1.0, model, none))
     refuses "stock" "NaN" (fun () -> StockGraph.Reach(10, 1, nan, 0, 1.0, model, none))
     refuses "mostNodes" "2" (fun () -> StockGraph.Reach(2, 5, 0.0, 0, 1.0, model, none))
-    refuses "share" "0" (fun () -> Tail.mean 0.0 (Distribution.point 1.0))
+    refuses "share" "0" (fun () -> (Tail.cvar 0.0).Value(Distribution.point 1.0))
     refuses "loss" "-1" (fun () -> GainLoss.create 0.0 -1.0)
     refuses "gap" "0" (fun () -> StockLattice.create 0.0 0.0 3)
     let plan = StockProgram.solve Sight.FromTheStart _.Mean none (graphOf 1.0 2 0.0 model)

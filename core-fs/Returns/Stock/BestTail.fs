@@ -41,31 +41,15 @@ type TailSolution =
         let sign = this.Sign
         { playout with Returns = playout.Returns |> Array.map (fun x -> sign * x) }
 
-/// The mean of the worst share of outcomes, and decisions that make it as large as it can be.
+/// Decisions that make the mean of the worst share of outcomes as large as it can be: CVaR_tau(X) = max over b of b + E min(X - b, 0) / tau.
+/// Rockafellar and Uryasev 2000, "Optimization of conditional value-at-risk"; Bauerle and Ott 2011, "Markov decision processes with average-value-at-risk criteria".
 [<RequireQualifiedAccess>]
-module Tail =
+module BestTail =
 
     /// Throws an ArgumentException unless the share lies in (0, 1].
     let internal requireShare (share: float) : unit =
         if not (share > 0.0 && share <= 1.0) then
             invalidArg (nameof share) $"share must lie in (0, 1] but is {share}"
-
-    /// CVaR_tau(X) = max over b of b + E min(X - b, 0) / tau: the mean of the least outcomes that carry the share tau of the mass; tau = 1 is the mean.
-    /// Rockafellar and Uryasev 2000, "Optimization of conditional value-at-risk".
-    let mean (share: float) (law: Distribution) : float =
-        requireShare share
-        let mutable left = share
-        let mutable sum = 0.0
-        let mutable i = 0
-
-        while i < law.Count && left > 0.0 do
-            // The last atom carries what rounding left over.
-            let mass = if i = law.Count - 1 then left else Math.Min(left, law.Masses[i])
-            sum <- sum + mass * law.Atoms[i]
-            left <- left - mass
-            i <- i + 1
-
-        sum / share
 
     /// The best CVaR over all decisions, exactly, in a finite number of steps: for each target b among the outcomes that can be reached, the stock starts
     /// at -b and E min(X - b, 0) is maximised; the best target's plan is the answer. Returned with its target.
