@@ -24,6 +24,10 @@ module Catalogue =
             NeuralOdeStudy()
             NeuralCdeStudy()
             ReversibleHeunStudy()
+            EventualDiscountingStudy()
+            PerformativeStudy()
+            SeveralDiscountsStudy()
+            SddpStudy()
         |]
 
     /// Those that the tour shows: as few as give an idea of the whole, and done in a minute.
