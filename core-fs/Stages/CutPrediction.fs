@@ -50,6 +50,51 @@ type CutModel internal (states: float[][], stages: int, width: int, predict: flo
 [<RequireQualifiedAccess>]
 module CutPrediction =
 
+    /// Cuts at canonical states when the entries of the state are put in another order, each at the state that its own becomes: entry k of the result is entry
+    /// order[k]. Products that are told apart only by their numbers may be exchanged, so that one solved instance is as many as there are orders. Throws an
+    /// ArgumentException where a reordered state is no canonical one.
+    let reordered (states: float[][]) (order: int[]) (cuts: Cut[][]) : Cut[][] =
+        let turned (values: float[]) = order |> Array.map (fun i -> values[i])
+
+        let places =
+            states
+            |> Array.map (fun state ->
+                match Array.tryFindIndex (fun other -> other = turned state) states with
+                | Some place -> place
+                | None -> invalidArg (nameof states) $"reordered states must be canonical ones but %A{turned state} is none")
+
+        cuts
+        |> Array.map (fun set ->
+            Shape.requireLength (nameof cuts) states.Length set.Length
+            let result = Array.zeroCreate<Cut> set.Length
+            set |> Array.iteri (fun k cut -> result[places[k]] <- { cut with Slopes = turned cut.Slopes })
+            result)
+
+    /// Predicted cuts made to agree with what is known of all of them: slopes are brought between the least and the largest that the problem allows, the value at the
+    /// cut's own canonical state kept; then a cut that exceeds the value of another one at that one's state is lowered until it does not, since the expected
+    /// cost is convex. Cuts that were computed at the states stay as they are. Without it a slope that is steeper than any saving makes a policy
+    /// that stocks up without end.
+    let repaired (states: float[][]) (slopes: struct (float[] * float[])[]) (cuts: Cut[][]) : Cut[][] =
+        Shape.requireLength (nameof slopes) cuts.Length slopes.Length
+
+        Array.map2
+            (fun (struct (least: float[], largest: float[])) (set: Cut[]) ->
+                Shape.requireLength (nameof cuts) states.Length set.Length
+                let values = Array.map2 (fun (cut: Cut) state -> cut.At state) set states
+
+                let clipped =
+                    set
+                    |> Array.mapi (fun k cut ->
+                        Array.map3 (fun low high b -> max low (min high b)) least largest cut.Slopes
+                        |> Cut.through states[k] values[k])
+
+                clipped
+                |> Array.map (fun cut ->
+                    let excess = Array.fold2 (fun most state value -> Math.Max(most, cut.At state - value)) 0.0 states values
+                    { cut with Intercept = cut.Intercept - excess }))
+            slopes
+            cuts
+
     // Value at the canonical state, then slopes, cut by cut: numbers of one size, unlike intercepts.
     let private numbers (states: float[][]) (cuts: Cut[][]) =
         cuts

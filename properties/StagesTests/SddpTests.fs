@@ -157,6 +157,75 @@ let ``predictors reproduce what a line can say, and the mean what it cannot`` ()
     Assert.Equal(4.5, mean[0].Slopes[0], 9)
 
 [<Fact>]
+let ``products may be exchanged: cuts of the reordered instance are the reordered cuts`` () =
+    let law (turn: int[] -> int[]) (stock: Stock) =
+        let stock = { stock with Products = 2uy }
+        let order = [| 2; 0; 1 |]
+        let states = [| for k in 0..2 -> Array.init 3 (fun i -> if i = k then 5.0 else 1.0) |]
+        let original = instance stock
+        let problem = Inventory.problem original
+        let cuts = Sddp.cutsAt states (run 5 stock problem).Cuts problem
+        let other = CutPrediction.reordered states (turn order) cuts
+        let again = Inventory.problem (Inventory.reordered order original)
+
+        other
+        |> Array.mapi (fun t set ->
+            set
+            |> Array.mapi (fun k cut -> atMost 1e-6 (cut.At states[k]) (exact (t + 1) states[k] again))
+            |> Array.reduce (.&.))
+        |> Array.reduce (.&.)
+        .&. within 1e-9 (ExtensiveForm.solve again) (ExtensiveForm.solve problem)
+
+    holdsFor 40 (law id)
+    refutedIn 40 (law (fun order -> order |> Array.map (fun i -> (i + 1) % 3)))
+
+[<Fact>]
+let ``computed cuts need no repair, and a repaired set is convex at its states`` () =
+    let law (change: float) (stock: Stock) =
+        let problem = problemOf stock
+        let generator = Generator(stock.Draw + 2)
+        let states = Array.init 4 (fun _ -> state generator problem)
+        let slopes = Inventory.slopes (instance stock)
+        let cuts = Sddp.cutsAt states (run 4 stock problem).Cuts problem
+        let same = Array.map2 Cut.distance (CutPrediction.repaired states slopes cuts) cuts |> Array.max
+
+        let bent =
+            cuts
+            |> Array.map (
+                Array.map (fun cut -> { cut with Slopes = cut.Slopes |> Array.map (fun b -> b + 20.0 * generator.Uniform() - 10.0) })
+            )
+
+        let mended = CutPrediction.repaired states slopes bent
+
+        atMost 1e-6 (same + change) 0.0
+        .&. (Array.map2
+                 (fun (set: Cut[]) (before: Cut[]) ->
+                     Seq.forall2 (fun state (cut: Cut) -> Cut.value -infinity set state <= cut.At state + 1e-7) states before)
+                 mended
+                 bent
+             |> Array.forall id
+             |> Prop.label "no cut exceeds another's value")
+
+    holdsFor 60 (law 0.0)
+    refutedIn 60 (law 0.01)
+    // Without a repair bent cuts exceed one another.
+    let unmended (stock: Stock) =
+        let problem = problemOf stock
+        let generator = Generator(stock.Draw + 2)
+        let states = Array.init 4 (fun _ -> state generator problem)
+
+        Sddp.cutsAt states (run 4 stock problem).Cuts problem
+        |> Array.forall (fun set ->
+            let bent =
+                set
+                |> Array.map (fun cut -> { cut with Slopes = cut.Slopes |> Array.map (fun b -> b - 10.0 * generator.Uniform()) })
+
+            Seq.forall2 (fun state (cut: Cut) -> Cut.value -infinity bent state <= cut.At state + 1e-7) states bent)
+        |> Prop.label "no cut exceeds another's value"
+
+    refutedIn 60 unmended
+
+[<Fact>]
 let ``an exact set of cuts is the solver's own: predicted for the instance itself`` () =
     let stock = { Products = 1uy; Stages = 0uy; Demands = 2uy; Draw = 5 }
     let problem = problemOf stock
@@ -183,6 +252,8 @@ let ``bad input is named`` () =
     refuses "t" "is 7" (fun () -> MultistageProblem.from 7 [| 0.0 |] problem)
     refuses "options" "are 0" (fun () -> Sddp.solve (Generator 1) (Sddp.standard 0) problem)
     refuses "cuts" "are 0" (fun () -> Sddp.bound [||] problem)
+    refuses "order" "each of 2" (fun () -> Inventory.reordered [| 0; 0 |] (Inventory.random 2 1 1 (Generator 1)))
+    refuses "states" "is none" (fun () -> CutPrediction.reordered [| [| 1.0; 2.0 |] |] [| 1; 0 |] [||])
     refuses "products" "are 0" (fun () -> Inventory.random 0 1 1 (Generator 1))
     refuses "problem" "20000" (fun () -> ExtensiveForm.solve (Inventory.problem (Inventory.random 1 8 5 (Generator 1))))
     refuses "instances" "none" (fun () -> CutPrediction.train CancellationToken.None CutPredictor.Mean [| [| 0.0 |] |] [||])

@@ -83,6 +83,30 @@ module Inventory =
 
         MultistageProblem.create 0.0 (Array.zeroCreate n) (instance.Factors |> Array.map stage)
 
+    /// The same instance with its products in another order: product k of the result is product order[k]. Throws an ArgumentException unless the order names each
+    /// product once.
+    let reordered (order: int[]) (instance: Inventory) : Inventory =
+        if Array.sort order <> [| 0 .. instance.Means.Length - 1 |] then
+            invalidArg (nameof order) $"order must name each of {instance.Means.Length} products once but is %A{order}"
+
+        let turned (values: float[]) = order |> Array.map (fun i -> values[i])
+
+        { instance with
+            Means = turned instance.Means
+            Order = turned instance.Order
+            Holding = turned instance.Holding
+            Penalty = turned instance.Penalty
+            Demands = instance.Demands |> Array.map turned
+        }
+
+    /// For each stage but the last the least and the largest slope, one number a product, that the expected cost of what follows it can have in the stock: a unit
+    /// saves at most a lost sale, and costs at most its holding to the end.
+    let slopes (instance: Inventory) : struct (float[] * float[])[] =
+        let count = instance.Factors.Length
+
+        Array.init (count - 1) (fun t ->
+            struct (instance.Penalty |> Array.map (fun p -> -p), instance.Holding |> Array.map (fun h -> h * float (count - 1 - t))))
+
     /// What a predictor is told of an instance: for each product its costs, the mean of its demands and their spread; and mean and spread of their sum.
     let context (instance: Inventory) : float[] =
         let summary (values: float[]) =

@@ -251,7 +251,7 @@ type EventualDiscountingStudy() =
                     LineFigure(
                         "One real step, a step for every state of the automaton",
                         "episodes of 100 steps",
-                        "share of greedy walks that succeed (median, least, largest)",
+                        "greedy walks that succeed (share)",
                         [| curveOf "counterfactual" counterfactual; curveOf "plain" plain |],
                         false
                     )
@@ -261,6 +261,6 @@ type EventualDiscountingStudy() =
             Notes =
                 [|
                     $"Best value of the start on the ice by planning: {optimum.Values[product.Initial[0]]:F3}; learnt: {learner.ActionValues[CounterfactualReplay.greedy (Generator 1) product learner product.Initial[0]]:F3}."
-                    "A success is a greedy walk of 200 steps that never meets c and finishes at least two rounds; 200 walks every 25 episodes."
+                    "Curves are medians over seeds, bands the least and the largest. A success is a greedy walk of 200 steps that never meets c and finishes at least two rounds; 200 walks every 25 episodes."
                 |]
         }

@@ -140,11 +140,18 @@ type PerformativeStudy() =
                         1e-6
                         Relation.AtMost
                         (last 1.0 5.0)
-                    Findings.calibrated
-                        "two agents, sharpness 200, regularisation 0.2: mean relative step at the end"
-                        1e-2
-                        Relation.AtLeast
-                        (last 200.0 0.2)
+                    {
+                        Claim =
+                            {
+                                Text = "two agents, sharpness 200, regularisation 0.2: it does not settle (mean relative step at the end)"
+                                Expected = 1e-2
+                                Relation = Relation.AtLeast
+                                Tolerance = 0.0
+                                Source = "target: systems' first statement; this grid is not the authors' own"
+                                ExpectReproduced = false
+                            }
+                        Measured = last 200.0 0.2
+                    }
                 |]
             Tables =
                 [|
@@ -193,5 +200,6 @@ type PerformativeStudy() =
                 [|
                     "Where a step is shorter than rounding it is drawn at 1e-13."
                     "The grid's followers believe in cells that are redrawn with probability 0.3, override a direction for 0.05, and are answered to by their mean."
+                    "With regularisations from 0.005 to 0.1 the grid settles as well: its first steps are long, but the answers stay few."
                 |]
         }

@@ -16,25 +16,23 @@ type SddpStudy() =
             "Three products, four stages, one supplier: the bound equals the program of the whole tree, and predicted cuts decide nearly as well without an iteration."
         )
 
-    // Little, some and much of every product, and one product ahead of the others.
+    // Little, some and much of every product.
     static let states =
-        Array.append
-            [|
-                for a in [ 0.0; 4.0 ] do
-                    for b in [ 0.0; 4.0 ] do
-                        for c in [ 0.0; 4.0 ] -> [| a; b; c |]
-            |]
-            [|
-                [| 2.0; 2.0; 2.0 |]
-                [| 6.0; 2.0; 2.0 |]
-                [| 2.0; 6.0; 2.0 |]
-                [| 2.0; 2.0; 6.0 |]
-            |]
+        let levels = [ 1.0; 3.5; 6.0 ]
+
+        [|
+            for a in levels do
+                for b in levels do
+                    for c in levels -> [| a; b; c |]
+        |]
+
+    // Products are told apart by their numbers alone: every instance is six.
+    static let orders = [| [| 0; 1; 2 |]; [| 0; 2; 1 |]; [| 1; 0; 2 |]; [| 1; 2; 0 |]; [| 2; 0; 1 |]; [| 2; 1; 0 |] |]
 
     static let draw seed = Inventory.random 3 4 5 (Generator seed)
 
     override _.Run(seed, quick, progress, cancellation) =
-        let training, testing = if quick then 30, 6 else 60, 20
+        let training, testing = 60, (if quick then 6 else 20)
         let iterations = 12
         let options = { Sddp.standard iterations with Cancellation = cancellation }
 
@@ -57,13 +55,20 @@ type SddpStudy() =
                     progress.Invoke $"solving training instance {i}"
 
                 let struct (instance, problem, result) = solved (i + 1)
+                let cuts = Sddp.cutsAt states result.Cuts problem
 
-                { Context = Inventory.context instance; Cuts = Sddp.cutsAt states result.Cuts problem })
+                orders
+                |> Array.map (fun order ->
+                    {
+                        Context = Inventory.context (Inventory.reordered order instance)
+                        Cuts = CutPrediction.reordered states order cuts
+                    }))
+            |> Array.concat
 
         let train predictor = CutPrediction.train cancellation predictor states known
         progress.Invoke "learning to predict cuts"
-        let ridge = train (CutPredictor.Ridge 5.0)
-        let network = train (CutPredictor.Network([ 32 ], 400, seed))
+        let ridge = train (CutPredictor.Ridge 60.0)
+        let network = train (CutPredictor.Network([ 64 ], 1000, seed))
         let mean = train CutPredictor.Mean
 
         let to1Percent least (bounds: float[]) =
@@ -78,7 +83,8 @@ type SddpStudy() =
                 let struct (instance, problem, cold) = solved index
                 let context = Inventory.context instance
                 let cost cuts = Sddp.cost cancellation cuts problem
-                let predicted = ridge.Predict context
+                let predict (model: CutModel) = model.Predict context |> CutPrediction.repaired states (Inventory.slopes instance)
+                let predicted = predict ridge
                 let solvedCuts = Sddp.cutsAt states cold.Cuts problem
                 let warm = Sddp.solve (Generator index) { options with Guides = predicted } problem
                 let top = max (Array.last cold.Bounds) (Array.last warm.Bounds)
@@ -87,7 +93,8 @@ type SddpStudy() =
                     Sddp = cost cold.Cuts
                     Bound = top
                     Ridge = cost predicted
-                    Network = cost (network.Predict context)
+                    Network = cost (predict network)
+                    Unrepaired = cost (ridge.Predict context)
                     Mean = cost (mean.Predict context)
                     Myopic = cost [| [||]; [||]; [||] |]
                     Cold = to1Percent top cold.Bounds
@@ -105,9 +112,25 @@ type SddpStudy() =
                 "SDDP, 12 iterations", sddp
                 "predicted cuts, ridge", byRidge
                 "predicted cuts, network", byNetwork
+                "predicted cuts, ridge, not repaired", average _.Unrepaired
                 "mean of the training cuts", byMean
                 "no cuts (myopic)", myopic
             |]
+
+        // Stated before it was measured, and not so.
+        let missed text expected relation measured =
+            {
+                Claim =
+                    {
+                        Text = text
+                        Expected = expected
+                        Relation = relation
+                        Tolerance = 0.0
+                        Source = "target: systems' first statement, the number for iterations ours"
+                        ExpectReproduced = false
+                    }
+                Measured = measured
+            }
 
         let x = [| for i in 1 .. long.Bounds.Length -> float i |]
         let order = tests |> Array.sortBy _.Sddp
@@ -129,26 +152,18 @@ type SddpStudy() =
                         1e-6
                         "finite convergence, Philpott and Guan 2008"
                         ((longCost - least) / least)
-                    Findings.exact
+                    Findings.calibrated
                         "cuts predicted by ridge against no cuts: cost ratio, mean over test instances"
                         1.0
                         Relation.AtMost
-                        0.0
-                        "what was asked before it was measured"
                         (byRidge / myopic)
-                    Findings.exact
-                        "cuts predicted by ridge against the mean of the training cuts: cost ratio"
-                        1.0
-                        Relation.AtMost
-                        0.0
-                        "what was asked before it was measured"
-                        (byRidge / byMean)
-                    Findings.target
-                        "no cuts at all cost at least 30 % more than SDDP (ratio)"
-                        1.3
-                        Relation.AtLeast
-                        "the season is there to make it so"
-                        (myopic / sddp)
+                    for name, cost in [ "ridge", byRidge; "the network", byNetwork ] do
+                        Findings.calibrated
+                            $"cuts predicted by {name} against the mean of the training cuts: cost ratio"
+                            1.0
+                            Relation.AtMost
+                            (cost / byMean)
+
                     Findings.target
                         "predicted cuts cost at most 5 % more than SDDP, without an iteration (ratio)"
                         1.05
@@ -156,17 +171,17 @@ type SddpStudy() =
                         "systems' first statement"
                         (byRidge / sddp)
                     Findings.target
-                        "paths that predicted cuts lead come within 1 % of the bound in fewer iterations (ratio of means)"
-                        1.0
-                        Relation.AtMost
-                        "systems' first statement"
-                        (average _.Warm / average _.Cold)
-                    Findings.target
                         "predicted cut sets are nearer to the solved ones than the mean set (ratio of assignment distances)"
                         1.0
                         Relation.AtMost
                         "systems' first statement"
                         (average _.RidgeApart / average _.MeanApart)
+                    missed "no cuts at all cost at least 30 % more than SDDP (ratio)" 1.3 Relation.AtLeast (myopic / sddp)
+                    missed
+                        "paths that predicted cuts lead come within 1 % of the bound in no more than 90 % of the iterations (ratio of means)"
+                        0.9
+                        Relation.AtMost
+                        (average _.Warm / average _.Cold)
                 |]
             Tables =
                 [|
@@ -210,6 +225,8 @@ type SddpStudy() =
             Notes =
                 [|
                     "Predicted cuts bound nothing: what is compared is the exact expected cost of the policies, over all 625 paths."
-                    $"Contexts are the instance's costs and the means and spreads of its demands; {training} training instances, twelve canonical states."
+                    $"Contexts are the instance's costs and the means and spreads of its demands; {training} training instances in every order of their products, 27 canonical states."
+                    "Paths that predicted cuts lead need about as many iterations as those of a cold start: 5 % fewer on twenty instances, more on six."
+                    "Predicted cuts are repaired: slopes steeper than a lost sale are cut to it, cuts that exceed the value of another one at its state are lowered. Without that a single instance in twenty stocks up without end."
                 |]
         }
