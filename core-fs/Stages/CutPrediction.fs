@@ -34,7 +34,7 @@ type CutModel internal (states: float[][], stages: int, width: int, predict: flo
     /// The states at which cuts are predicted.
     member _.States: float[][] = states |> Array.map Array.copy
 
-    /// For each stage but the last one cut for each canonical state. Throws an ArgumentException for a context of another length.
+    /// For each stage but the last one cut for each canonical state. Throws an ArgumentException for a context of another length. Not for several threads at once.
     member _.Predict(context: float[]) : Cut[][] =
         Shape.requireLength (nameof context) width context.Length
         Shape.requireFinite (nameof context) context

@@ -34,7 +34,7 @@ public sealed class TimePreferences
     /// <summary>The best plan. It depends on the time, which no stationary policy can make up for; from the horizon on it serves the most patient objective alone.</summary>
     /// <param name="horizon">Steps for which the plan is made, not negative. The longer, the nearer Values and Upper.</param>
     /// <param name="options">Options; the method is not read.</param>
-    /// <exception cref="ArgumentException">There is no objective, a number of one is no good, or the horizon is negative.</exception>
+    /// <exception cref="ArgumentException">There is no objective, a number of one is no good, the horizon is negative, or the model has intervals.</exception>
     public TimedPlan Solve(int horizon, SolveOptions? options = null)
     {
         var core = (options ?? new()).Run(run => MultiDiscount.solve(run, horizon, model.Core, objectives));
@@ -79,7 +79,6 @@ public sealed class TimedPlan
 public static class TimePreferencesExtensions
 {
     /// <summary>No objective yet: add some.</summary>
-    /// <exception cref="ArgumentException">The model has intervals (when solved).</exception>
     public static TimePreferences TimePreferences(this DecisionModel model)
     {
         ArgumentNullException.ThrowIfNull(model);
