@@ -34,6 +34,10 @@ module Catalogue =
             IteratedCvarStudy()
             StockCvarStudy()
             ConvexScoringStudy()
+            EventualDiscountingStudy()
+            PerformativeStudy()
+            SeveralDiscountsStudy()
+            SddpStudy()
         |]
 
     /// Those that the tour shows: as few as give an idea of the whole, and done in a minute.
