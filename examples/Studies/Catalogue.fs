@@ -34,6 +34,10 @@ module Catalogue =
             IteratedCvarStudy()
             StockCvarStudy()
             ConvexScoringStudy()
+            EventualDiscountingStudy()
+            PerformativeStudy()
+            SeveralDiscountsStudy()
+            SddpStudy()
             JointReturnsStudy()
         |]
 

@@ -6,7 +6,7 @@ namespace ValueFlow.FacadeTests;
 /// <summary>No F# type, and no type of the core or of FsCheck, shows in what C# sees.</summary>
 public class SurfaceTests
 {
-    private static readonly string[] Hidden = ["FSharp.Core", "FsCheck", "ValueFlow.Foundations", "ValueFlow.Values", "ValueFlow.Returns", "ValueFlow.Dynamics", "ValueFlow.Flows", "ValueFlow.Learning"];
+    private static readonly string[] Hidden = ["FSharp.Core", "FsCheck", "ValueFlow.Foundations", "ValueFlow.Values", "ValueFlow.Returns", "ValueFlow.Dynamics", "ValueFlow.Flows", "ValueFlow.Learning", "ValueFlow.Stages"];
 
     private static readonly Type[] LawsForCSharp =
     [

@@ -134,7 +134,7 @@ module OptimisticCvar =
                 match judged with
                 | ValueSome(struct (policy, worth)) when policy = chosen -> worth
                 | _ ->
-                    let plan = { Values = [||]; Actions = chosen }
+                    let plan = { Values = [||]; Decisions = chosen }
                     let worth = (IteratedCvar.evaluate cancellation options.Share plan model.Model).Values[0].[0]
                     judged <- ValueSome(struct (chosen, worth))
                     worth

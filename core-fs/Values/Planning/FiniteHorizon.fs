@@ -20,11 +20,11 @@ type StagePlan =
         /// V_h(s) for h = 0 .. H: what is worth having in state s with H - h stages to go.
         Values: float[][]
         /// For h = 0 .. H - 1 and each state the action to take, or -1 in a terminal state. Under a policy's mean the policy's most likely action.
-        Actions: int[][]
+        Decisions: int[][]
     }
 
     /// The number of stages H.
-    member this.Horizon = this.Actions.Length
+    member this.Horizon = this.Decisions.Length
 
 /// Problems that end after a number of stages, solved backwards: V_H is given, V_h(s) = (x)_a rho( r(s,a,s') + gamma V_(h+1)(s') ). Any summaries will do, and nothing need contract: the
 /// discount may be 1. Bellman 1957, "Dynamic programming".
@@ -84,7 +84,7 @@ module FiniteHorizon =
             actions[h] <- decide stages[h] sweep values[h + 1] cancellation
             cancellation.ThrowIfCancellationRequested()
 
-        { Values = values; Actions = actions }
+        { Values = values; Decisions = actions }
 
     /// Solves a horizon of equal stages, with nothing at the end.
     let solve
@@ -106,7 +106,7 @@ module FiniteHorizon =
 
     /// V_h of a plan's decisions under another state summary: what the plan is worth to someone who sees risk differently.
     let evaluate (cancellation: CancellationToken) (discount: float) (state: StateSummary) (plan: StagePlan) (model: Model) : StagePlan =
-        plan.Actions
+        plan.Decisions
         |> Array.map (fun actions ->
             {
                 Model = model

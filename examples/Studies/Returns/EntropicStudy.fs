@@ -53,7 +53,7 @@ type EntropicStudy() =
         let values, stakes = Array.zeroCreate<float>(periods + 1), Array.zeroCreate<float> periods
 
         for n in 0 .. steps - 1 do
-            let rate = 1.0 / (10.0 + 0.05 * float n)
+            let rate = 1.0 / (100.0 + 0.05 * float n)
 
             for t in periods - 1 .. -1 .. 0 do
                 let x = normal mean deviation generator

@@ -28,7 +28,7 @@ type IteratedCvarStudy() =
                 laws[0]
             else
                 Array.init model.StateCount (fun s ->
-                    let row = model.RowOffsets[s] + plan.Actions[h].[s]
+                    let row = model.RowOffsets[s] + plan.Decisions[h].[s]
 
                     Distribution.mixture (
                         seq {
@@ -112,6 +112,7 @@ type IteratedCvarStudy() =
                     |> Array.map (fun linear ->
                         let plan = IteratedCvar.plan cancellation level horizon linear.Model
                         let law = returns plan linear.Model
+
                         [| law.Mean; start (IteratedCvar.evaluate cancellation share plan linear.Model); (Tail.cvar 0.1).Value law |])
 
                 Array.init 3 (fun k -> judged |> Array.averageBy (fun values -> values[k])))

@@ -88,7 +88,7 @@ let ``no sequence of decisions is better; the plan attains its value`` () =
         let plan = FiniteHorizon.solve cancellation 2 1.0 (Expectation()) best model
 
         let evaluated =
-            FiniteHorizon.evaluate cancellation 1.0 (Expectation()) { plan with Actions = plan.Actions |> Array.map spoil } model
+            FiniteHorizon.evaluate cancellation 1.0 (Expectation()) { plan with Decisions = plan.Decisions |> Array.map spoil } model
 
         let policies =
             List.foldBack
@@ -144,7 +144,7 @@ let ``a horizon is solved in parts: the first from the values of the second`` ()
         let first = FiniteHorizon.solveStages cancellation 1.0 (handOver second.Values[0]) stages[..1]
 
         equal 1e-12 first.Values[0] whole.Values[0]
-        .&. ((first.Actions = whole.Actions[..1]) |> Prop.label "the same decisions")
+        .&. ((first.Decisions = whole.Decisions[..1]) |> Prop.label "the same decisions")
 
     holds (forModels (law id))
     refuted (forModels (law (Array.map (fun _ -> 0.0))))

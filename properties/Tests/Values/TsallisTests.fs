@@ -92,7 +92,7 @@ let ``no policy gains more`` () =
 
 [<Fact>]
 let ``for costs it is the mirror image`` () =
-    let mirrored s =
+    let mirrored (s: Sketch) =
         { s with
             Actions = NonEmptyArray.NonEmptyArray(s.Actions.Get |> Array.map (fun struct (x, w, o) -> struct (-(x % 64), w, o)))
         }
