@@ -87,14 +87,16 @@ public sealed class ReturnLogTests : IDisposable
         List<ReturnDistribution> laws = [];
         foreach (var solution in new[] { neutral, averse })
         {
-            var returns = problem.Returns(solution).Categorical(401).Solve();
+            var returns = problem.Returns(solution).Exact(horizon: 5).Solve();
             var law = returns.FromStart();
             laws.Add(law);
-            Assert.True(returns.ErrorBound < 10, $"{returns.ErrorBound}");
-            Assert.Equal(0, returns.ClippedMass);
+            Assert.Equal(0, returns.ErrorBound);
+            law.SavePlot(picture);
+            // On atoms the same, within what is certified.
+            var categorical = problem.Returns(solution).Categorical(401).Solve();
+            Assert.True(law.DistanceTo(categorical.FromStart()) <= categorical.ErrorBound);
         }
 
-        problem.Returns(neutral).Exact(5).Solve().FromStart().SavePlot(picture);
         problem.Returns(neutral).Exact(5).Solve().SavePlot(Path.ChangeExtension(picture, ".bands.png"));
         Assert.True(new FileInfo(picture).Length > 5000);
         Assert.Equal(("bold", "steady"), (neutral.ActionOf("visit 1"), averse.ActionOf("visit 1")));
@@ -107,7 +109,7 @@ public sealed class ReturnLogTests : IDisposable
                 File.Copy(file, Path.Combine(kept, Path.GetFileName(file)), true);
             }
 
-            laws[0].SavePlot(Path.Combine(kept, "categorical.png"));
+            problem.Returns(neutral).Categorical(401).Solve().FromStart().SavePlot(Path.Combine(kept, "categorical.png"));
             problem.Returns(neutral).Played(5000).Solve().FromStart().SavePlot(Path.Combine(kept, "played.png"));
         }
     }
