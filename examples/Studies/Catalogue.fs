@@ -24,6 +24,7 @@ module Catalogue =
             NeuralOdeStudy()
             NeuralCdeStudy()
             ReversibleHeunStudy()
+            CategoricalAgentStudy()
         |]
 
     /// Those that the tour shows: as few as give an idea of the whole, and done in a minute.
