@@ -191,6 +191,10 @@ module QuantileKernel =
         ArrayPool<float32>.Shared.Return rentedValues
         problem.Scale * total
 
+    // Fewer pairs, some 30 microseconds of work, do not pay for a thread.
+    [<Literal>]
+    let private LeastShare = 160000L
+
     let private solve
         (isSorted: bool)
         (rule: QuantileRule)
@@ -224,13 +228,15 @@ module QuantileKernel =
                 GradientAt = if gradient.Length > 0 then NativePtr.toNativeInt pg else 0n
             }
 
-        if threads = 1 then
+        let shares = RowShares.count threads rows (int64 predictions.Length * int64 count) LeastShare
+
+        if shares = 1 then
             if isSorted then sortedRows problem 0 rows else pairRows problem 0 rows
         else
-            RowShares.sum threads rows (fun first last -> if isSorted then sortedRows problem first last else pairRows problem first last)
+            RowShares.sum shares rows (fun first last -> if isSorted then sortedRows problem first last else pairRows problem first last)
 
     /// The loss by all pairs, and its gradient by the predictions unless the span for it is empty. Predictions hold a row's levels, row by row; targets as many numbers for each
-    /// row, however many those are. On one thread no memory is taken. Throws an ArgumentException for lengths that do not fit and numbers that are not finite.
+    /// row, however many those are. There are at most so many threads; small batches are not cut, and on one thread no memory is taken. Throws an ArgumentException for lengths that do not fit and numbers that are not finite.
     let pairwise rule threads (predictions: ReadOnlySpan<float32>) (targets: ReadOnlySpan<float32>) (gradient: Span<float32>) : float =
         solve false rule threads predictions targets gradient
 

@@ -80,9 +80,11 @@ module internal RowCheck =
 [<RequireQualifiedAccess>]
 module internal RowShares =
 
+    /// Into how many shares rows are worth being cut: none smaller than <c>least</c>, in whatever unit <c>size</c> is all of them.
+    let count (threads: int) (rows: int) (size: int64) (least: int64) : int = int (min (int64 (min threads rows)) (max 1L (size / least)))
+
     /// The sum of work(first, last) over shares of the rows [0, rows), last excluded.
-    let sum (threads: int) (rows: int) (work: int -> int -> float) : float =
-        let shares = min threads rows
+    let sum (shares: int) (rows: int) (work: int -> int -> float) : float =
         let sums: float[] = Array.zeroCreate shares
         let border share = int (int64 rows * int64 share / int64 shares)
 

@@ -187,7 +187,7 @@ module DistributionalRows =
                 let predictions, targets, gradient = numbers (), numbers (), Array.zeroCreate<float32>(4 * size)
                 let pairs () = QuantileKernel.pairwise rule 1 (ReadOnlySpan predictions) (ReadOnlySpan targets) (Span gradient) |> ignore
                 let sort () = QuantileKernel.sorted rule 1 (ReadOnlySpan predictions) (ReadOnlySpan targets) (Span gradient) |> ignore
-                let calls = max 1 (200000 / (size * size))
+                let calls = max 1 (8000000 / (size * size))
 
                 match Measure.inTurns repeats [ { Calls = calls; Call = sort }; { Calls = calls; Call = pairs } ] with
                 | [ sort; pairs ] ->

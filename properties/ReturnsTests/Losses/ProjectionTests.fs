@@ -157,6 +157,22 @@ let ``one thread takes no memory`` () =
     Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread())
 
 [<Fact>]
+let ``a batch that is worth two threads has the same bits on both`` () =
+    let rows = 1000
+
+    let case =
+        {
+            Support = Support(-10.0, 10.0, 51)
+            Rewards = Array.init rows (fun b -> float32 b / 500.0f - 1.0f)
+            Discounts = Array.init rows (fun b -> if b % 10 = 0 then 0.0f else 0.99f)
+            Masses = Array.create (rows * 51) (1.0f / 51.0f)
+        }
+
+    let one, two = fused 1 case, fused 2 case
+    Assert.Equal<float32[]>(fst one, fst two)
+    Assert.Equal(snd one, snd two, 1e-9)
+
+[<Fact>]
 let ``a support of any size: hundreds of atoms, and two`` () =
     for atoms in [ 2; 3; 7; 8; 9; 511; 512; 513; 2000 ] do
         let support = Support(-1.0, 1.0, atoms)
