@@ -101,17 +101,17 @@ module QuantileKernel =
 
         problem.Scale * total
 
-    // The number of sorted values below x.
+    // The number of sorted values below x. Without a branch on data, which would be guessed wrong half of the time.
     let private countBelow (values: ReadOnlySpan<float32>) (x: float32) : int =
         let mutable first = 0
         let mutable length = values.Length
 
         while length > 1 do
             let half = length >>> 1
-            first <- if values[first + half - 1] < x then first + half else first
+            first <- first + half * Convert.ToInt32(values[first + half - 1] < x)
             length <- length - half
 
-        if values[first] < x then first + 1 else first
+        first + Convert.ToInt32(values[first] < x)
 
     // sums(n) = the sum of the first n values less the centre; squares likewise.
     let private accumulate (values: ReadOnlySpan<float32>) (centre: float) (sums: Span<float>) (squares: Span<float>) : unit =
@@ -246,7 +246,7 @@ module QuantileKernel =
 
     // Measured: eight pairs at a time beat a sort up to rows of about this many targets and predictions.
     [<Literal>]
-    let private LongRow = 2048
+    let private LongRow = 768
 
     /// The loss and its gradient as by <c>pairwise</c>, by whichever way is faster.
     let lossAndGradient

@@ -4,6 +4,7 @@ open System
 open System.Collections.Generic
 open System.Threading
 open TorchSharp
+open ValueFlow.Core.Foundations
 open ValueFlow.Core.Returns
 
 /// Times of the projection and of the losses of return laws, at batch 32 and 1024.
@@ -180,19 +181,21 @@ module DistributionalRows =
 
     let private sorted repeats : Row list =
         [
-            for size in [ 64; 200; 512; 1024; 4096 ] do
+            for size in [ 64; 200; 512; 768; 1024; 4096 ] do
+                // So many rows that no processor learns how they compare.
+                let rows = 64
                 let rule = QuantileRule.standard 1.0 size
-                let generator = ValueFlow.Core.Foundations.Generator 2
-                let numbers () = Array.init (4 * size) (fun _ -> float32 (3.0 * ValueFlow.Core.Foundations.Sampling.normal generator))
-                let predictions, targets, gradient = numbers (), numbers (), Array.zeroCreate<float32>(4 * size)
+                let generator = Generator 2
+                let numbers () = Array.init (rows * size) (fun _ -> float32 (3.0 * Sampling.normal generator))
+                let predictions, targets, gradient = numbers (), numbers (), Array.zeroCreate<float32>(rows * size)
                 let pairs () = QuantileKernel.pairwise rule 1 (ReadOnlySpan predictions) (ReadOnlySpan targets) (Span gradient) |> ignore
                 let sort () = QuantileKernel.sorted rule 1 (ReadOnlySpan predictions) (ReadOnlySpan targets) (Span gradient) |> ignore
-                let calls = max 1 (8000000 / (size * size))
+                let calls = max 1 (16000000 / (rows * size * size))
 
                 match Measure.inTurns repeats [ { Calls = calls; Call = sort }; { Calls = calls; Call = pairs } ] with
                 | [ sort; pairs ] ->
                     Row.timed
-                        "sorted targets and prefix sums against all pairs, 4 rows, with gradient"
+                        "sorted targets and prefix sums against all pairs, 64 rows, with gradient"
                         $"{size} x {size}"
                         "us"
                         sort
