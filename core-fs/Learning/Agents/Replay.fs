@@ -54,7 +54,7 @@ type Replay(capacity: int) =
         ring[int (added % int64 capacity)] <- transition
         added <- added + 1L
 
-    /// What was added so many places ago that it is the index-th oldest.
+    /// The index-th oldest of what is kept, from 0.
     member this.Item(index: int) : Transition =
         if index < 0 || index >= this.Count then
             invalidArg (nameof index) $"index must lie in [0, {this.Count}) but is {index}"

@@ -133,6 +133,10 @@ module CategoricalKernel =
         Buffers.ArrayPool<int>.Shared.Return rented
         lost
 
+    // Places are float32: they must tell neighbouring atoms well apart.
+    [<Literal>]
+    let private MostAtoms = 65536
+
     // Fewer atoms, some 30 microseconds of work, do not pay for a thread.
     [<Literal>]
     let private LeastShare = 16384L
@@ -157,6 +161,10 @@ module CategoricalKernel =
         (projected: Span<float32>)
         : float =
         RowCheck.threads threads
+
+        if support.Count > MostAtoms then
+            invalidArg (nameof support) $"the support must have at most {MostAtoms} atoms but has {support.Count}"
+
         let rows = RowCheck.rows (nameof masses) support.Count masses
         RowCheck.length (nameof rewards) rows rewards.Length
         RowCheck.length (nameof discounts) rows discounts.Length

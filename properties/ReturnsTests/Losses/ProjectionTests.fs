@@ -205,4 +205,15 @@ let ``bad batches are named with the place`` () =
     refuses "discounts" "-1" (run [| 0.0f; 0.0f |] [| 1.0f; -1.0f |] law (into ()))
     refuses "projected" "7" (run [| 0.0f; 0.0f |] [| 1.0f; 1.0f |] law (Array.zeroCreate 7))
     refuses "projected" "overlaps" (run [| 0.0f; 0.0f |] [| 1.0f; 1.0f |] law law)
+
+    refuses "support" "65537" (fun () ->
+        fused
+            1
+            {
+                Support = Support(0.0, 1.0, 65537)
+                Rewards = [| 0.0f |]
+                Discounts = [| 1.0f |]
+                Masses = [| 1.0f |]
+            })
+
     refuses "threads" "0" (fun () -> fused 0 (projectionCase { Seed = 1; Rows = 1uy; Atoms = 3uy; Kind = 0uy }))
