@@ -220,6 +220,34 @@ type FusedNetwork(configuration: NetworkConfiguration) =
 
             (span biasGradients.Value[i] layer.Outputs).CopyTo(gradient.Slice(layer.Bias, layer.Outputs))
 
+    // Forward and backward, a block of rows at a time, once the parameters were laid out: the sum of the blocks' losses. A block's loss is asked for by its first row and its number of rows.
+    let sweep
+        rows
+        (x: nativeptr<float32>)
+        (t: nativeptr<float32>)
+        ownTimes
+        (condition: nativeptr<float32>)
+        (lossOfBlock: int -> int -> float)
+        =
+        let mutable total = 0.0
+        let mutable first = 0
+
+        while first < rows do
+            let here = min blockRows (rows - first)
+            gather first here x t ownTimes condition
+
+            for i in 0..last do
+                affine i (four here)
+
+                if i < last then
+                    Simd.activateBoth configuration.Activation (here * width[i + 1]) states[i + 1] slopes.Value[i + 1]
+
+            total <- total + lossOfBlock first here
+            backward here
+            first <- first + here
+
+        total
+
     let requireLength (name: string) (expected: int) (found: int) =
         if found <> expected then
             invalidArg name $"{name} must hold {expected} numbers but hold {found}"
@@ -327,22 +355,13 @@ type FusedNetwork(configuration: NetworkConfiguration) =
         if t.Length = 1 then
             encode t[0]
 
-        let mutable total = 0.0
-        let mutable first = 0
+        // Pinned pointers are no part of a function's memory: addresses are.
+        let targetsAt, weightsAt = NativePtr.toNativeInt py, NativePtr.toNativeInt pw
+        let weighted = rowWeights.Length > 0
 
-        while first < rows do
-            let here = min blockRows (rows - first)
-            gather first here px pt ownTimes pc
-
-            for i in 0..last do
-                affine i (four here)
-
-                if i < last then
-                    Simd.activateBoth configuration.Activation (here * width[i + 1]) states[i + 1] slopes.Value[i + 1]
-
-            total <- total + lossOf loss scale first here py pw (rowWeights.Length > 0)
-            backward here
-            first <- first + here
+        let total =
+            sweep rows px pt ownTimes pc (fun first here ->
+                lossOf loss scale first here (NativePtr.ofNativeInt targetsAt) (NativePtr.ofNativeInt weightsAt) weighted)
 
         handGradient gradient
         states.KeepAlive()
@@ -370,23 +389,7 @@ type FusedNetwork(configuration: NetworkConfiguration) =
         if t.Length = 1 then
             encode t[0]
 
-        let mutable total = 0.0
-        let mutable first = 0
-
-        while first < rows do
-            let here = min blockRows (rows - first)
-            gather first here px pt ownTimes pc
-
-            for i in 0..last do
-                affine i (four here)
-
-                if i < last then
-                    Simd.activateBoth configuration.Activation (here * width[i + 1]) states[i + 1] slopes.Value[i + 1]
-
-            total <- total + lossBy loss first here
-            backward here
-            first <- first + here
-
+        let total = sweep rows px pt ownTimes pc (lossBy loss)
         handGradient gradient
         states.KeepAlive()
         total
