@@ -39,6 +39,7 @@ module Catalogue =
             SeveralDiscountsStudy()
             SddpStudy()
             JointReturnsStudy()
+            CategoricalAgentStudy()
         |]
 
     /// Those that the tour shows: as few as give an idea of the whole, and done in a minute.

@@ -5,25 +5,11 @@ open System.CommandLine
 open System.Diagnostics
 open System.IO
 open System.Threading
-open Spectre.Console
 open TorchSharp
 
 /// The command <c>flows</c>.
 [<RequireQualifiedAccess>]
 module FlowsCommand =
-
-    // ../shared/bench/data/flow beside the folder of the solution.
-    let private recordedFolder () : string option =
-        let rec up (folder: DirectoryInfo | null) =
-            match folder with
-            | null -> None
-            | folder when File.Exists(Path.Combine(folder.FullName, "Hybrid.sln")) -> Some folder.FullName
-            | folder -> up folder.Parent
-
-        [ AppContext.BaseDirectory; Environment.CurrentDirectory ]
-        |> List.tryPick (fun start -> up (DirectoryInfo start))
-        |> Option.map (fun root -> Path.GetFullPath(Path.Combine(root, "..", "shared", "bench", "data", "flow")))
-        |> Option.filter Directory.Exists
 
     let private sections: (string * (Extent -> FlowData -> int -> CancellationToken -> Row list)) list =
         [
@@ -85,24 +71,7 @@ module FlowsCommand =
                     "recorded on other data: figures without a yardstick are not comparable and are left out"
             ]
 
-        if asJson then
-            output.WriteLine(Report.json facts rows)
-        else
-            let settings = AnsiConsoleSettings(Out = AnsiConsoleOutput output)
-            let console = AnsiConsole.Create settings
-
-            if Console.IsOutputRedirected then
-                console.Profile.Width <- 200
-
-            Report.tables console rows
-
-            for name, value in facts do
-                output.WriteLine $"{name}: {value}"
-
-            let goals = rows |> List.choose (fun row -> ValueOption.toOption row.Goal)
-            let met = goals |> List.filter _.IsMet |> List.length
-            output.WriteLine $"goals: {met} met, {goals.Length - met} not met"
-
+        Report.write output asJson facts rows
         0
 
     let private positive (option: Option<int>) : Option<int> =
@@ -171,7 +140,7 @@ module FlowsCommand =
 
             let folder =
                 match parsed.GetValue data with
-                | null -> recordedFolder ()
+                | null -> BenchFolder.find [ "data"; "flow" ]
                 | folder -> Some folder
 
             let chosen =

@@ -138,3 +138,23 @@ module Report =
         rows |> List.iter (fun row -> list.Add(node row))
         root["rows"] <- list
         root.ToJsonString(JsonSerializerOptions(WriteIndented = true))
+
+    /// Rows, facts and how many goals were met, as tables or as JSON.
+    let write (output: TextWriter) (asJson: bool) (facts: (string * string) list) (rows: Row list) : unit =
+        if asJson then
+            output.WriteLine(json facts rows)
+        else
+            let settings = AnsiConsoleSettings(Out = AnsiConsoleOutput output)
+            let console = AnsiConsole.Create settings
+
+            if Console.IsOutputRedirected then
+                console.Profile.Width <- 200
+
+            tables console rows
+
+            for name, value in facts do
+                output.WriteLine $"{name}: {value}"
+
+            let goals = rows |> List.choose (fun row -> ValueOption.toOption row.Goal)
+            let met = goals |> List.filter _.IsMet |> List.length
+            output.WriteLine $"goals: {met} met, {goals.Length - met} not met"

@@ -101,7 +101,7 @@ public class SurfaceTests
 
     [Fact]
     public void TensorsShowOnlyWhereTheyAreAskedFor() =>
-        Assert.Empty(Leaks(typeof(DecisionModel).Assembly.GetExportedTypes().Where(type => type != typeof(TensorOperator)), true, "TorchSharp"));
+        Assert.Empty(Leaks(typeof(DecisionModel).Assembly.GetExportedTypes().Where(type => type != typeof(TensorOperator) && type != typeof(ReturnLoss)), true, "TorchSharp"));
 
     [Fact]
     public void NoTypeOfFsCheckShowsInTheLaws() => Assert.Empty(Leaks(typeof(Laws.Report).Assembly.GetExportedTypes(), false, "FsCheck"));

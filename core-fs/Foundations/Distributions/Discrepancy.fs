@@ -38,7 +38,10 @@ module Discrepancy =
         let value = 2.0 * mean sqrt first second - mean sqrt first first - mean sqrt second second
         Math.Max(0.0, value)
 
-    let private medianDistance (first: Sample) (second: Sample) =
+    /// The median distance between different points of the two samples together, 1 where all points are equal: the usual bandwidth of a Gaussian kernel. Of more than
+    /// a thousand points every so many-th is taken. Gretton et al. 2012, "A kernel two-sample test", section 8.
+    let medianDistance (first: Sample) (second: Sample) : float =
+        Sample.RequireSame(nameof second, first, second)
         let axes = Array.map2 (fun (a: float[]) (b: float[]) -> Array.append a b) first.Axes second.Axes
         let count = first.Count + second.Count
         // Of many points, every so many-th: the median needs no more than half a million pairs.

@@ -14,6 +14,9 @@ type RegressionLoss =
     /// (f - y)^2 / 2 up to the distance, and distance (|f - y| - distance / 2) beyond. Huber 1964, "Robust estimation of a location parameter".
     | Huber of distance: float
 
+/// The loss of a row, by its number, from the network's value there; its derivative by that value is written into the span, which is as long.
+type RowLoss = delegate of row: int * value: ReadOnlySpan<float32> * derivative: Span<float32> -> float
+
 /// Pinned memory, cut into pieces that start on cache lines.
 [<Sealed>]
 type internal Arena(sizes: int[]) =
@@ -157,6 +160,19 @@ type FusedNetwork(configuration: NetworkConfiguration) =
 
         total
 
+    // The same for a loss of the caller's.
+    let lossBy (loss: RowLoss) (first: int) (rows: int) =
+        let outputs = configuration.Output
+        let mutable total = 0.0
+
+        for r in 0 .. rows - 1 do
+            let value = Span<float32>(NativePtr.toVoidPtr (NativePtr.add states[count] (r * width[count])), outputs)
+            let derivative = Span<float32>(NativePtr.toVoidPtr (NativePtr.add flows.Value[0] (r * width[count])), width[count])
+            derivative.Slice(outputs).Clear()
+            total <- total + loss.Invoke(first + r, Span.op_Implicit value, derivative.Slice(0, outputs))
+
+        total
+
     let backward (rows: int) =
         let mutable flow = flows.Value[0]
         let mutable next = flows.Value[1]
@@ -186,6 +202,51 @@ type FusedNetwork(configuration: NetworkConfiguration) =
                 let swapped = flow
                 flow <- next
                 next <- swapped
+
+    // What backward adds to, and reads.
+    let prepareGradient () =
+        for i in 0..last do
+            copyRows layers[i] width[i] weights.Value[i]
+            (span weightGradients.Value[i] (four layers[i].Outputs * width[i])).Clear()
+            (span biasGradients.Value[i] width[i + 1]).Clear()
+
+    let handGradient (gradient: Span<float32>) =
+        for i in 0..last do
+            let layer = layers[i]
+
+            for o in 0 .. layer.Outputs - 1 do
+                (span (NativePtr.add weightGradients.Value[i] (o * width[i])) layer.Inputs)
+                    .CopyTo(gradient.Slice(layer.Offset + o * layer.Inputs, layer.Inputs))
+
+            (span biasGradients.Value[i] layer.Outputs).CopyTo(gradient.Slice(layer.Bias, layer.Outputs))
+
+    // Forward and backward, a block of rows at a time, once the parameters were laid out: the sum of the blocks' losses. A block's loss is asked for by its first row and its number of rows.
+    let sweep
+        rows
+        (x: nativeptr<float32>)
+        (t: nativeptr<float32>)
+        ownTimes
+        (condition: nativeptr<float32>)
+        (lossOfBlock: int -> int -> float)
+        =
+        let mutable total = 0.0
+        let mutable first = 0
+
+        while first < rows do
+            let here = min blockRows (rows - first)
+            gather first here x t ownTimes condition
+
+            for i in 0..last do
+                affine i (four here)
+
+                if i < last then
+                    Simd.activateBoth configuration.Activation (here * width[i + 1]) states[i + 1] slopes.Value[i + 1]
+
+            total <- total + lossOfBlock first here
+            backward here
+            first <- first + here
+
+        total
 
     let requireLength (name: string) (expected: int) (found: int) =
         if found <> expected then
@@ -282,11 +343,7 @@ type FusedNetwork(configuration: NetworkConfiguration) =
             invalidArg (nameof loss) $"the Huber distance must be positive and finite but is {distance}"
         | _ -> ()
 
-        for i in 0..last do
-            copyRows layers[i] width[i] weights.Value[i]
-            (span weightGradients.Value[i] (four layers[i].Outputs * width[i])).Clear()
-            (span biasGradients.Value[i] width[i + 1]).Clear()
-
+        prepareGradient ()
         use px = fixed x
         use pt = fixed t
         use pc = fixed condition
@@ -298,31 +355,41 @@ type FusedNetwork(configuration: NetworkConfiguration) =
         if t.Length = 1 then
             encode t[0]
 
-        let mutable total = 0.0
-        let mutable first = 0
+        // Pinned pointers are no part of a function's memory: addresses are.
+        let targetsAt, weightsAt = NativePtr.toNativeInt py, NativePtr.toNativeInt pw
+        let weighted = rowWeights.Length > 0
 
-        while first < rows do
-            let here = min blockRows (rows - first)
-            gather first here px pt ownTimes pc
+        let total =
+            sweep rows px pt ownTimes pc (fun first here ->
+                lossOf loss scale first here (NativePtr.ofNativeInt targetsAt) (NativePtr.ofNativeInt weightsAt) weighted)
 
-            for i in 0..last do
-                affine i (four here)
+        handGradient gradient
+        states.KeepAlive()
+        total
 
-                if i < last then
-                    Simd.activateBoth configuration.Activation (here * width[i + 1]) states[i + 1] slopes.Value[i + 1]
+    /// The sum over the rows of a loss of one's own, and its gradient by the flat parameter vector. Lengths as in <c>Forward</c>; rows are asked for in order.
+    /// Throws an ArgumentException where a length does not fit.
+    member _.LossGradient
+        (
+            loss: RowLoss,
+            rows: int,
+            x: ReadOnlySpan<float32>,
+            t: ReadOnlySpan<float32>,
+            condition: ReadOnlySpan<float32>,
+            gradient: Span<float32>
+        ) : float =
+        requireInputs rows x.Length t.Length condition.Length
+        requireLength "gradient" parameters.Length gradient.Length
+        prepareGradient ()
+        use px = fixed x
+        use pt = fixed t
+        use pc = fixed condition
+        let ownTimes = t.Length > 1
 
-            total <- total + lossOf loss scale first here py pw (rowWeights.Length > 0)
-            backward here
-            first <- first + here
+        if t.Length = 1 then
+            encode t[0]
 
-        for i in 0..last do
-            let layer = layers[i]
-
-            for o in 0 .. layer.Outputs - 1 do
-                (span (NativePtr.add weightGradients.Value[i] (o * width[i])) layer.Inputs)
-                    .CopyTo(gradient.Slice(layer.Offset + o * layer.Inputs, layer.Inputs))
-
-            (span biasGradients.Value[i] layer.Outputs).CopyTo(gradient.Slice(layer.Bias, layer.Outputs))
-
+        let total = sweep rows px pt ownTimes pc (lossBy loss)
+        handGradient gradient
         states.KeepAlive()
         total
