@@ -62,7 +62,7 @@ let processOf (onwards: bool) (deterministic: bool) (sketch: ProcessSketch) : Pr
     let model =
         match builder.Build() with
         | Ok model -> model
-        | Error errors -> failwithf "%A" errors
+        | Error errors -> invalidOp (errors |> List.map ModelError.describe |> String.concat "; ")
 
     let rewards =
         VectorRewards.Create(
