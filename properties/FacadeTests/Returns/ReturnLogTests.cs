@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Text;
 using Xunit;
 
 namespace ValueFlow.FacadeTests;
@@ -57,23 +55,8 @@ public sealed class ReturnLogTests : IDisposable
     }
 
     // The log of the documentation: five visits; a bold offer earns 12 or loses 5, a steady one earns 1 or 2.
-    private string Visits()
-    {
-        Random random = new(3);
-        StringBuilder rows = new();
-        for (int episode = 0; episode < 2000; episode++)
-        {
-            for (int visit = 1; visit <= 5; visit++)
-            {
-                bool bold = random.Next(2) == 0;
-                int reward = bold ? (random.NextDouble() < 0.45 ? 12 : -5) : random.Next(1, 3);
-                string next = visit == 5 ? "done" : $"visit {visit + 1}";
-                rows.Append(CultureInfo.InvariantCulture, $"visit {visit},{(bold ? "bold" : "steady")},{reward},{next},{(visit == 5 ? "true" : "false")},false\n");
-            }
-        }
-
-        return Csv(rows.ToString(), "visits.csv");
-    }
+    private static string Visits([System.Runtime.CompilerServices.CallerFilePath] string here = "") =>
+        Path.Combine(Path.GetDirectoryName(here)!, "..", "..", "..", "examples", "visits.csv");
 
     [Fact]
     public void TheExampleOfTheDocumentationRuns()
