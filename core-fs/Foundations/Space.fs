@@ -94,6 +94,34 @@ module Space =
             Release = fun x -> x.Dispose()
         }
 
+    /// Points that are vectors of numbers with something besides, which stays: all that a space does is done to the numbers. <c>like</c> makes a point of other numbers with the same besides;
+    /// <c>alike x y</c> throws an ArgumentException where y has something else besides than x.
+    let ofNumbers (numbers: 'x -> float[]) (like: 'x -> float[] -> 'x) (alike: 'x -> 'x -> unit) : Space<'x> =
+        let order = vectors.Order.Value
+
+        {
+            Copy = fun x -> like x (Array.copy (numbers x))
+            Combine =
+                fun a x b y ->
+                    alike x y
+                    like x (vectors.Combine a (numbers x) b (numbers y))
+            Inner =
+                fun x y ->
+                    alike x y
+                    vectors.Inner (numbers x) (numbers y)
+            NotFinite = numbers >> vectors.NotFinite
+            Order =
+                ValueSome
+                    {
+                        Excess =
+                            fun x y ->
+                                alike x y
+                                order.Excess (numbers x) (numbers y)
+                        Shift = fun c x -> like x (order.Shift c (numbers x))
+                    }
+            Release = ignore
+        }
+
     /// Pairs of points, each part in its own space.
     let product (left: Space<'a>) (right: Space<'b>) : Space<struct ('a * 'b)> =
         {

@@ -2,7 +2,6 @@ namespace ValueFlow.Core.Values
 
 open System
 open System.Buffers
-open System.Runtime.CompilerServices
 open System.Threading
 open System.Threading.Tasks
 open ValueFlow.Core.Foundations
@@ -123,8 +122,7 @@ type Sweep(kernel: Kernel) =
         Shape.requireLength (nameof source) kernel.Model.stateCount source.Length
         Shape.requireLength (nameof destination) kernel.Model.stateCount destination.Length
 
-/// The sweep of two summaries whose types are known, so that the compiler joins them into one loop. Loops are compiled fully at once: a sweep over a
-/// million states is too long a call to wait for the runtime to notice that it is hot.
+/// The sweep of two summaries whose types are known, so that the compiler joins them into one loop.
 [<Sealed>]
 type internal Sweep<'State, 'Action when 'State: struct and 'State :> IRowSummary and 'Action: struct and 'Action :> IActionRowSummary>
     (kernel: Kernel, summary: 'State, actionSummary: 'Action) =
@@ -133,7 +131,6 @@ type internal Sweep<'State, 'Action when 'State: struct and 'State :> IRowSummar
     override _.Prepare values = summary.Prepare values
     override _.Done context = summary.Done context
 
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     override _.Block(source, destination, context, first, last) =
         let mutable summary = summary
         let mutable actionSummary = actionSummary
@@ -158,7 +155,6 @@ type internal Sweep<'State, 'Action when 'State: struct and 'State :> IRowSummar
 
         ArrayPool<float>.Shared.Return scratch
 
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     override _.RowBlock(source, rowValues, context, first, last) =
         let mutable summary = summary
         let rowOffsets = kernel.Model.rowOffsets
@@ -170,7 +166,6 @@ type internal Sweep<'State, 'Action when 'State: struct and 'State :> IRowSummar
 
         ArrayPool<float>.Shared.Return scratch
 
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     override _.ChosenBlock(source, destination, context, chosen, first, last) =
         let mutable summary = summary
         let scratch = ArrayPool<float>.Shared.Rent(summary.Scratch + 1)
@@ -181,7 +176,6 @@ type internal Sweep<'State, 'Action when 'State: struct and 'State :> IRowSummar
 
         ArrayPool<float>.Shared.Return scratch
 
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     override _.ImproveBlock(source, context, sign, margin, chosen, first, last) =
         let mutable summary = summary
         let rowOffsets = kernel.Model.rowOffsets

@@ -5,7 +5,6 @@ namespace ValueFlow.Core.Returns
 open System
 open System.Buffers
 open System.Numerics
-open System.Runtime.CompilerServices
 open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
 
@@ -28,7 +27,6 @@ module internal CategoricalSweep =
                 line <- line + 8
 
     // mixed = sum of weights(k) * law at targets(k), for the branches first .. last - 1; four laws at a time.
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let private mix
         (source: float[], table: nativeptr<float>, count: int, weights: float[], targets: int[], first: int, last: int, mixed: float[])
         : unit =
@@ -68,7 +66,6 @@ module internal CategoricalSweep =
 
     // Splits weight times the mass of atom i (from start on), moved to position origin + discount i (in gaps), between the atoms beside it:
     // lower shares and upper shares apart, so that neighbouring atoms do not wait for one another.
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let private split
         (law: float[], start: int, count: int, weight: float, origin: float, discount: float, lowerShares: float[], upperShares: float[])
         : unit =
@@ -85,7 +82,6 @@ module internal CategoricalSweep =
     // Where r + gamma z(0) lies, in gaps from z(0).
     let origin (support: Support) (reward: float) (discount: float) = (reward + (discount - 1.0) * support.Least) / support.Gap
 
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let private block (branches: Branches, support: Support, zero: float[], source: float[], destination: float[], first: int, last: int) =
         let count = support.Count
         let mixed = ArrayPool<float>.Shared.Rent count

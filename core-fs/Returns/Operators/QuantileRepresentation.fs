@@ -4,7 +4,6 @@ open System
 open System.Buffers
 open System.Numerics
 open System.Numerics.Tensors
-open System.Runtime.CompilerServices
 open ValueFlow.Core.Foundations
 
 /// The quantiles of the push-forward of all places: the values of all branches are sorted with their masses, and the midpoint levels are
@@ -16,7 +15,6 @@ module internal QuantileSweep =
         Math.Min(last, Double.ConvertToIntegerNative<int>((value - least) * scale))
 
     // Sorts the first values with their weights into the other arrays: by even buckets, and then within each.
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let sort (values: float[], weights: float[], count: int, ends: int[], toValues: float[], toWeights: float[]) : unit =
         let all = ReadOnlySpan(values, 0, count)
         let least, largest = TensorPrimitives.Min all, TensorPrimitives.Max all
@@ -65,7 +63,6 @@ module internal QuantileSweep =
 
             first <- next
 
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let private block (branches: Branches, count: int, source: float[], destination: float[], first: int, last: int) =
         let most = count * branches.MostBranches
         let vectors = count - count % Vector<float>.Count

@@ -164,19 +164,10 @@ module Categorical =
     /// Tables on one support: combinations are mixtures of masses (for weights that are not negative and sum to one), the inner product is
     /// that of masses.
     let space: Space<CategoricalTable> =
-        let vectors = Space.vectors
-        let like (x: CategoricalTable) numbers = CategoricalTable(x.Support, x.Places, numbers)
+        let alike (x: CategoricalTable) (y: CategoricalTable) =
+            if not (x.Support.Equals y.Support) then
+                invalidArg "y" $"the support must be {x.Support} but is {y.Support}"
 
-        {
-            Copy = fun x -> like x (Array.copy x.Numbers)
-            Combine =
-                fun a x b y ->
-                    if not (x.Support.Equals y.Support) then
-                        invalidArg "y" $"the support must be {x.Support} but is {y.Support}"
-
-                    like x (vectors.Combine a x.Numbers b y.Numbers)
-            Inner = fun x y -> vectors.Inner x.Numbers y.Numbers
-            NotFinite = fun x -> vectors.NotFinite x.Numbers
+        { Space.ofNumbers (fun (x: CategoricalTable) -> x.Numbers) (fun x numbers -> CategoricalTable(x.Support, x.Places, numbers)) alike with
             Order = ValueNone
-            Release = ignore
         }

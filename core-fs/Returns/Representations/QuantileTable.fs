@@ -92,26 +92,4 @@ module Quantile =
 
     /// Tables of N quantiles: combinations, order and shift are those of the values level by level.
     let space: Space<QuantileTable> =
-        let vectors = Space.vectors
-        let order = vectors.Order.Value
-        let like (x: QuantileTable) numbers = QuantileTable(x.Count, x.Places, numbers)
-
-        {
-            Copy = fun x -> like x (Array.copy x.Numbers)
-            Combine =
-                fun a x b y ->
-                    sameCount x y
-                    like x (vectors.Combine a x.Numbers b y.Numbers)
-            Inner = fun x y -> vectors.Inner x.Numbers y.Numbers
-            NotFinite = fun x -> vectors.NotFinite x.Numbers
-            Order =
-                ValueSome
-                    {
-                        Excess =
-                            fun x y ->
-                                sameCount x y
-                                order.Excess x.Numbers y.Numbers
-                        Shift = fun c x -> like x (order.Shift c x.Numbers)
-                    }
-            Release = ignore
-        }
+        Space.ofNumbers (fun (x: QuantileTable) -> x.Numbers) (fun x numbers -> QuantileTable(x.Count, x.Places, numbers)) sameCount

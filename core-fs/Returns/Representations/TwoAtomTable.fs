@@ -97,26 +97,4 @@ module TwoAtom =
 
     /// Tables of two atoms: combinations, order and shift are those of the atoms.
     let space: Space<TwoAtomTable> =
-        let vectors = Space.vectors
-        let order = vectors.Order.Value
-        let like (x: TwoAtomTable) numbers = TwoAtomTable(x.Share, x.Places, numbers)
-
-        {
-            Copy = fun x -> like x (Array.copy x.Numbers)
-            Combine =
-                fun a x b y ->
-                    sameShare x y
-                    like x (vectors.Combine a x.Numbers b y.Numbers)
-            Inner = fun x y -> vectors.Inner x.Numbers y.Numbers
-            NotFinite = fun x -> vectors.NotFinite x.Numbers
-            Order =
-                ValueSome
-                    {
-                        Excess =
-                            fun x y ->
-                                sameShare x y
-                                order.Excess x.Numbers y.Numbers
-                        Shift = fun c x -> like x (order.Shift c x.Numbers)
-                    }
-            Release = ignore
-        }
+        Space.ofNumbers (fun (x: TwoAtomTable) -> x.Numbers) (fun x numbers -> TwoAtomTable(x.Share, x.Places, numbers)) sameShare

@@ -3,7 +3,6 @@ namespace ValueFlow.Core.Returns
 open System
 open System.Buffers
 open System.Numerics.Tensors
-open System.Runtime.CompilerServices
 open System.Threading
 open System.Threading.Tasks
 open ValueFlow.Core.Values
@@ -73,7 +72,6 @@ type internal StockSweep(problem: StockProblem, windows: StockWindows) =
         int (Math.Clamp(Math.Ceiling((bound - from) / stride), 0.0, float count))
 
     /// Adds weight * V(s, c) at <c>result.Length</c> stocks: at the places from, from + stride, ... in gaps from the lattice's least stock.
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     member private _.Read<'Envelope when 'Envelope: struct and 'Envelope :> IEnvelope>
         (envelope: 'Envelope, values: float[], state: int, weight: float, from: float, stride: float, result: Span<float>)
         : unit =
@@ -120,7 +118,6 @@ type internal StockSweep(problem: StockProblem, windows: StockWindows) =
                 result[i] <- result[i] + weight * (utility.Gain * (least + gap * (from + stride * float i)) + right)
 
     /// Adds sum P gamma V(s', (c + r) / gamma) over a run of transitions, at every stock c of a state's window.
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     member private this.Add<'Envelope when 'Envelope: struct and 'Envelope :> IEnvelope>
         (envelope: 'Envelope, values: float[], state: int, first: int, last: int, result: Span<float>, mixed: Span<float>)
         : unit =
@@ -158,7 +155,6 @@ type internal StockSweep(problem: StockProblem, windows: StockWindows) =
                     let cell = Math.Min(int place, mixed.Length - 2)
                     result[i] <- result[i] + weight * envelope.Between(mixed[cell], mixed[cell + 1], place - float cell)
 
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     member private this.Block<'Envelope when 'Envelope: struct and 'Envelope :> IEnvelope>
         (
             envelope: 'Envelope,

@@ -75,6 +75,24 @@ module internal OutsideStates =
         let earned = Elementwise.sum (mean.unsqueeze 1L) (Elementwise.times rows.Kernel.Discount (least.unsqueeze 0L))
         (Elementwise.fill inside Double.PositiveInfinity earned).amin [| 1L |]
 
+    /// The least signed outcome of each row that a ball may move mass to, (R), on tensors: that of a nominal successor, or of any state.
+    let reachedOnTensor
+        (support: Support)
+        (rows: TensorRows)
+        (sign: float)
+        (values: torch.Tensor)
+        (signedOutcomes: torch.Tensor)
+        : torch.Tensor =
+        let nominal = signedOutcomes.amin [| 1L |]
+
+        if support = Support.Nominal then
+            nominal
+        else
+            torch.minimum (nominal, worstOnTensor rows sign values)
+
+    /// The mean reward of each row, which <c>worst</c> asks for where a ball reaches all states; empty where it does not.
+    let rowRewards (support: Support) (kernel: Kernel) : float[] = if support = Support.AllStates then kernel.RowRewards else [||]
+
     /// How much of a constant reaches a row: an outside state may be terminal, where a constant does not reach; it is never discounted by less than the discount.
     let factors (support: Support) (kernel: Kernel) : struct (float * float) =
         let struct (least, largest) = kernel.DiscountFactors

@@ -45,8 +45,6 @@ type Contamination(share: float, support: Support, attitude: Attitude) =
         if not (share >= 0.0 && share <= 1.0) then
             invalidArg (nameof share) $"share must lie in [0, 1] but is {share}"
 
-    let rowRewards (kernel: Kernel) = if support = Support.AllStates then kernel.RowRewards else [||]
-
     /// The worst contamination over all states.
     new(share) = Contamination(share, Support.AllStates, Attitude.Adverse)
     /// The share e.
@@ -56,19 +54,12 @@ type Contamination(share: float, support: Support, attitude: Attitude) =
     override _.Factors kernel = OutsideStates.factors support kernel
     override _.Rounding(kernel, magnitude) = float (4 * kernel.LongestRow + 12) * Bound.unitRoundoff * magnitude
     override _.Misses model = Expectation().Misses model
-    override _.Bind(kernel, user) = user.Use(ContaminationRow(kernel, share, attitude.Sign, rowRewards kernel))
+    override _.Bind(kernel, user) = user.Use(ContaminationRow(kernel, share, attitude.Sign, OutsideStates.rowRewards support kernel))
 
     override _.OnTensor(rows, values) =
         Lifetime.keep (fun () ->
             let signed = Elementwise.times attitude.Sign
             let outcomes = signed (rows.Outcomes values)
-            let nominal = outcomes.amin [| 1L |]
-
-            let worst =
-                if support = Support.Nominal then
-                    nominal
-                else
-                    torch.minimum (nominal, OutsideStates.worstOnTensor rows attitude.Sign values)
-
+            let worst = OutsideStates.reachedOnTensor support rows attitude.Sign values outcomes
             let mean = (rows.Probabilities.mul outcomes).sum 1L
             signed (Elementwise.addTimes share worst (Elementwise.times (1.0 - share) mean)))

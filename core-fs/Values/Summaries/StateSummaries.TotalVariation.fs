@@ -56,8 +56,6 @@ type TotalVariation(radius: float, support: Support, attitude: Attitude) =
         if not (radius >= 0.0 && radius <= 1.0) then
             invalidArg (nameof radius) $"radius must lie in [0, 1] but is {radius}"
 
-    let rowRewards (kernel: Kernel) = if support = Support.AllStates then kernel.RowRewards else [||]
-
     /// The worst law over all states.
     new(radius) = TotalVariation(radius, Support.AllStates, Attitude.Adverse)
     /// The radius E, half an L1 distance.
@@ -68,20 +66,13 @@ type TotalVariation(radius: float, support: Support, attitude: Attitude) =
     override _.Factors kernel = OutsideStates.factors support kernel
     override _.Rounding(kernel, magnitude) = float (4 * kernel.LongestRow + 12) * Bound.unitRoundoff * magnitude
     override _.Misses model = Expectation().Misses model
-    override _.Bind(kernel, user) = user.Use(TotalVariationRow(kernel, radius, attitude.Sign, rowRewards kernel))
+    override _.Bind(kernel, user) = user.Use(TotalVariationRow(kernel, radius, attitude.Sign, OutsideStates.rowRewards support kernel))
 
     override _.OnTensor(rows, values) =
         Lifetime.keep (fun () ->
             let signed = Elementwise.times attitude.Sign
             let outcomes = signed (rows.Outcomes values)
-            let nominal = outcomes.amin [| 1L |]
-
-            let worst =
-                if support = Support.Nominal then
-                    nominal
-                else
-                    torch.minimum (nominal, OutsideStates.worstOnTensor rows attitude.Sign values)
-
+            let worst = OutsideStates.reachedOnTensor support rows attitude.Sign values outcomes
             let struct (sorted, order) = outcomes.sort (1L, descending = true)
             let masses = rows.Probabilities.gather (1L, order)
             let before = (masses.cumsum 1L).sub masses

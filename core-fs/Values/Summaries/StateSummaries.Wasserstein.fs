@@ -142,8 +142,6 @@ type Wasserstein(radius: float, metric: StateMetric, support: Support, attitude:
         if not (radius >= 0.0 && Double.IsFinite radius) then
             invalidArg (nameof radius) $"radius must be finite and not negative but is {radius}"
 
-    let rowRewards (kernel: Kernel) = if support = Support.AllStates then kernel.RowRewards else [||]
-
     /// The worst law over all states.
     new(radius, metric) = Wasserstein(radius, metric, Support.AllStates, Attitude.Adverse)
     /// The radius E, in units of the distances.
@@ -161,7 +159,7 @@ type Wasserstein(radius: float, metric: StateMetric, support: Support, attitude:
         else
             Expectation().Misses model
 
-    override _.Bind(kernel, user) = user.Use(WassersteinRow(kernel, metric, radius, attitude.Sign, rowRewards kernel))
+    override _.Bind(kernel, user) = user.Use(WassersteinRow(kernel, metric, radius, attitude.Sign, OutsideStates.rowRewards support kernel))
 
     override _.OnTensor(rows, values) =
         Lifetime.keep (fun () ->

@@ -265,3 +265,32 @@ let ``tables hand out the laws that they were made of, and bad input is named`` 
     refuses "atoms" "1" (fun () -> TwoAtom.ofAtoms 0.5 [| 1.0 |])
     refuses "deviation" "0" (fun () -> Histogram.ofNumber support 0.0 0.5)
     refuses "x" "NaN" (fun () -> Histogram.ofNumber support 1.0 nan)
+
+[<Fact>]
+let ``spaces of tables do what is done to their numbers, and refuse tables of another kind`` () =
+    let check (space: Space<'table>) (numbers: 'table -> float[]) (x: 'table) (y: 'table) (other: 'table) =
+        let near a b = Array.iter2 (fun (a: float) b -> Assert.Equal(a, b, 12)) a b
+        near (Array.map2 (fun a b -> 0.25 * a + 0.75 * b) (numbers x) (numbers y)) (numbers (space.Combine 0.25 x 0.75 y))
+        Assert.Equal(Array.fold2 (fun sum a b -> sum + a * b) 0.0 (numbers x) (numbers y), space.Inner x y, 12)
+        Assert.Equal<float[]>(numbers x, numbers (space.Copy x))
+
+        for refused in [ (fun () -> space.Combine 0.5 x 0.5 other |> ignore); (fun () -> space.Inner x other |> ignore) ] do
+            let error = Assert.Throws<ArgumentException>(Action refused)
+            Assert.Equal("y", error.ParamName)
+
+        match space.Order with
+        | ValueSome order ->
+            near (Array.map (fun a -> a + 2.0) (numbers x)) (numbers (order.Shift 2.0 x))
+            Assert.Equal(Array.max (Array.map2 (-) (numbers x) (numbers y)), order.Excess x y, 12)
+            Assert.Throws<ArgumentException>(fun () -> order.Excess x other |> ignore) |> ignore
+        | ValueNone -> ()
+
+    let laws = [| Distribution.ofAtoms [| 0.0; 1.0; 4.0 |] [| 0.2; 0.5; 0.3 |]; Distribution.point 2.0 |]
+    let swapped = Array.rev laws
+    let quantiles = Quantile.ofLaws
+    check Quantile.space (fun (table: QuantileTable) -> table.Numbers) (quantiles 4 laws) (quantiles 4 swapped) (quantiles 5 laws)
+    let atoms = TwoAtom.ofLaws
+    check TwoAtom.space (fun (table: TwoAtomTable) -> table.Numbers) (atoms 0.3 laws) (atoms 0.3 swapped) (atoms 0.4 laws)
+    let on support laws = Categorical.ofLaws support laws
+    let support, wider = Support(0.0, 4.0, 5), Support(0.0, 5.0, 5)
+    check Categorical.space (fun (table: CategoricalTable) -> table.Numbers) (on support laws) (on support swapped) (on wider laws)
