@@ -17,6 +17,87 @@ type GridLayout =
         Directions: struct (int * int)[]
     }
 
+/// The rewards of a model: a number for each transition, or one for each row where the successor does not matter, which takes a share of the memory.
+[<Sealed>]
+type internal RewardTable private (given: float[] | null, rows: float[], offsets: int[]) =
+    let mutable each = given
+
+    /// A number for each transition.
+    static member OfTransitions(rewards: float[]) = RewardTable(rewards, Array.Empty(), Array.Empty())
+
+    /// A number for each row, for all transitions of the row.
+    static member OfRows(rewards: float[], offsets: int[]) = RewardTable(null, rewards, offsets)
+
+    /// A number for each transition, kept as one for each row if it is the same within each.
+    static member Gather(rewards: float[], offsets: int[]) =
+        let constant row =
+            let mutable k = offsets[row] + 1
+
+            while k < offsets[row + 1] && rewards[k] = rewards[k - 1] do
+                k <- k + 1
+
+            k >= offsets[row + 1]
+
+        let mutable row = 0
+
+        while row < offsets.Length - 1 && offsets[row] < offsets[row + 1] && constant row do
+            row <- row + 1
+
+        if row = offsets.Length - 1 && row < rewards.Length then
+            RewardTable.OfRows(Array.init row (fun row -> rewards[offsets[row]]), offsets)
+        else
+            RewardTable.OfTransitions rewards
+
+    /// For each row its reward; empty if rewards depend on the successor.
+    member _.Rows = rows
+
+    /// For each transition its reward: written out when it is first asked for.
+    member _.Each: float[] =
+        match each with
+        | null ->
+            let written = Array.zeroCreate offsets[offsets.Length - 1]
+
+            for row in 0 .. rows.Length - 1 do
+                Array.Fill(written, rows[row], offsets[row], offsets[row + 1] - offsets[row])
+
+            each <- written
+            written
+        | written -> written
+
+/// The probabilities of a model: in double precision, or in single precision, where the probability of a transition is its number over the sum
+/// of the row's numbers.
+[<Sealed>]
+type internal ProbabilityTable private (given: float[] | null, singles: float32[], offsets: int[]) =
+    let mutable each = given
+
+    /// A number for each transition; the numbers of a row sum to one.
+    static member OfDoubles(probabilities: float[]) = ProbabilityTable(probabilities, Array.Empty(), Array.Empty())
+
+    /// A number for each transition; divided by their sum they are the row's law.
+    static member OfSingles(shares: float32[], offsets: int[]) = ProbabilityTable(null, shares, offsets)
+
+    /// For each transition its share of the row; empty if the table is in double precision.
+    member _.Singles = singles
+
+    /// For each transition its probability: written out when it is first asked for.
+    member _.Each: float[] =
+        match each with
+        | null ->
+            let written = Array.zeroCreate singles.Length
+
+            for row in 0 .. offsets.Length - 2 do
+                let mutable sum = 0.0
+
+                for k in offsets[row] .. offsets[row + 1] - 1 do
+                    sum <- sum + float singles[k]
+
+                for k in offsets[row] .. offsets[row + 1] - 1 do
+                    written[k] <- float singles[k] / sum
+
+            each <- written
+            written
+        | written -> written
+
 /// A finite Markov decision process, sparse by state and action. Made by <c>ModelBuilder</c>, which holds what is said here; nobody changes
 /// an array of a model.
 ///
@@ -31,8 +112,8 @@ type Model =
             rowActions: int[]
             offsets: int[]
             successors: int[]
-            probabilities: float[]
-            rewards: float[]
+            probabilityTable: ProbabilityTable
+            rewardTable: RewardTable
             continuations: float[]
             lower: float[]
             upper: float[]
@@ -45,6 +126,10 @@ type Model =
             warnings: string list
         }
 
+    /// For each transition its probability.
+    member internal this.probabilities: float[] = this.probabilityTable.Each
+    /// For each transition its reward.
+    member internal this.rewards: float[] = this.rewardTable.Each
     /// The number of states.
     member this.StateCount = this.stateCount
     /// The number of actions that some state allows.

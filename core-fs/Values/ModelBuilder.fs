@@ -336,16 +336,18 @@ type ModelBuilder(stateCount: int) =
 
             errors |> Seq.sortBy (fun e -> if e.Place < 0 then Int32.MaxValue else e.Place) |> List.ofSeq |> Error
         else
+            let offsets = Array.append [| for offset in offsets -> shift[offset] |] [| shift[count] |]
+
             Ok
                 {
                     stateCount = stateCount
                     actionCount = Math.Max(actionNames.Length, (if rowActions.Count = 0 then 0 else 1 + Seq.max rowActions))
                     rowOffsets = rowOffsets
                     rowActions = rowActions.ToArray()
-                    offsets = Array.append [| for offset in offsets -> shift[offset] |] [| shift[count] |]
+                    offsets = offsets
                     successors = compact chosen
-                    probabilities = compact chances
-                    rewards = compact (Array.init count (fun k -> rewards[order[k]]))
+                    probabilityTable = ProbabilityTable.OfDoubles(compact chances)
+                    rewardTable = RewardTable.Gather(compact (Array.init count (fun k -> rewards[order[k]])), offsets)
                     continuations = (if continues then [||] else compact (Array.init count (fun k -> continuations[order[k]])))
                     lower = (if interval then compact lower else [||])
                     upper = (if interval then compact upper else [||])

@@ -118,12 +118,17 @@ type Sweep(kernel: Kernel) =
         finally
             this.Done context
 
+    member internal this.Require(source: float[], destination: float[], first: int, last: int) =
+        this.RequireLengths(source, destination)
+
+        if first < 0 || last > kernel.Model.stateCount then
+            invalidArg (nameof first) $"states must lie in [0, {kernel.Model.stateCount}) but the block is {first} .. {last - 1}"
+
     member private _.RequireLengths(source: float[], destination: float[]) =
         Shape.requireLength (nameof source) kernel.Model.stateCount source.Length
         Shape.requireLength (nameof destination) kernel.Model.stateCount destination.Length
 
 /// The sweep of two summaries whose types are known, so that the compiler joins them into one loop.
-[<Sealed>]
 type internal Sweep<'State, 'Action when 'State: struct and 'State :> IRowSummary and 'Action: struct and 'Action :> IActionRowSummary>
     (kernel: Kernel, summary: 'State, actionSummary: 'Action) =
     inherit Sweep(kernel)
@@ -187,23 +192,69 @@ type internal Sweep<'State, 'Action when 'State: struct and 'State :> IRowSummar
             let start, next = rowOffsets[state], rowOffsets[state + 1]
 
             if start < next then
-                let mutable best = if chosen[state] < 0 then start else chosen[state]
-                let held = sign * summary.Value(source, context, best, work)
-                let mutable bar = if chosen[state] < 0 then held else held + margin
+                let current = chosen[state]
+                let mutable best = start
+                let mutable largest = Double.NaN
+                let mutable held = Double.NaN
 
                 for row in start .. next - 1 do
                     let value = sign * summary.Value(source, context, row, work)
 
-                    if value > bar then
-                        best <- row
-                        bar <- value
+                    if row = current then
+                        held <- value
 
-                if best <> chosen[state] then
+                    if row = start || value > largest then
+                        best <- row
+                        largest <- value
+
+                if best <> current && (current < 0 || largest > held + margin) then
                     chosen[state] <- best
                     changed <- changed + 1
 
         ArrayPool<float>.Shared.Return scratch
         changed
+
+/// The sweep of an action summary that takes action values one by one.
+[<Sealed>]
+type internal FoldedSweep<'State, 'Action when 'State: struct and 'State :> IRowSummary and 'Action: struct and 'Action :> IActionFold>
+    (kernel: Kernel, summary: 'State, action: 'Action) =
+    inherit Sweep<'State, 'Action>(kernel, summary, action)
+
+    override _.Block(source, destination, context, first, last) =
+        let mutable summary = summary
+        let mutable action = action
+        let rowOffsets = kernel.Model.rowOffsets
+        let scratch = ArrayPool<float>.Shared.Rent(summary.Scratch + 1)
+        let work = scratch.AsSpan(0, summary.Scratch)
+        let mutable sum = 0.0
+
+        for state in first .. last - 1 do
+            let start, next = rowOffsets[state], rowOffsets[state + 1]
+            let mutable folded = if start < next then action.Start else 0.0
+
+            for row in start .. next - 1 do
+                let value = summary.Value(source, context, row, work)
+                folded <- action.Join(folded, value, row)
+                sum <- sum + value
+
+            destination[state] <- folded
+
+        ArrayPool<float>.Shared.Return scratch
+
+        if Double.IsNaN sum then
+            base.Block(source, destination, context, first, last)
+
+/// The sweep of a state summary and an action summary that are folds: one loop over all transitions, with nothing put down between.
+[<Sealed>]
+type internal GatheredSweep<'Row, 'Action when 'Row: struct and 'Row :> IGatheredRow and 'Action: struct and 'Action :> IActionFold>
+    (kernel: Kernel, rule: 'Row, shares: float[], rewards: float[], action: 'Action) =
+    inherit Sweep<GatheredRow<'Row>, 'Action>(kernel, GatheredRow(rule, kernel.Model, shares, rewards), action)
+
+    override this.Block(source, destination, context, first, last) =
+        this.Require(source, destination, first, last)
+
+        if Double.IsNaN(Gathered.Block(rule, action, kernel.Model, shares, rewards, source, destination, first, last)) then
+            base.Block(source, destination, context, first, last)
 
 /// Makes sweeps.
 [<RequireQualifiedAccess>]
@@ -211,14 +262,26 @@ module Sweep =
 
     /// The sweep of a kernel and two summaries.
     let create (kernel: Kernel) (state: StateSummary) (action: ActionSummary) : Sweep =
+        let model = kernel.Model
+
         state.Bind(
             kernel,
             { new IRowSummaryUser<Sweep> with
                 member _.Use rows =
                     action.Bind(
-                        kernel.Model,
+                        model,
                         { new IActionRowSummaryUser<Sweep> with
                             member _.Use actions = Sweep<_, _>(kernel, rows, actions)
+                            member _.UseFold actions = FoldedSweep<_, _>(kernel, rows, actions)
+                        }
+                    )
+
+                member _.UseGathered(rule, shares, rewards) =
+                    action.Bind(
+                        model,
+                        { new IActionRowSummaryUser<Sweep> with
+                            member _.Use actions = Sweep<_, _>(kernel, GatheredRow(rule, model, shares, rewards), actions)
+                            member _.UseFold actions = GatheredSweep<_, _>(kernel, rule, shares, rewards, actions)
                         }
                     )
             }

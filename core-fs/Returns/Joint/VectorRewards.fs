@@ -28,9 +28,11 @@ type VectorRewards private (model: Model, names: string[], channels: float[][]) 
         | None -> ()
 
         { model with
-            rewards =
-                Array.init model.TransitionCount (fun k ->
-                    Array.fold2 (fun sum w (channel: float[]) -> sum + w * channel[k]) 0.0 direction channels)
+            rewardTable =
+                RewardTable.OfTransitions(
+                    Array.init model.TransitionCount (fun k ->
+                        Array.fold2 (fun sum w (channel: float[]) -> sum + w * channel[k]) 0.0 direction channels)
+                )
         }
 
     /// The model with the sum of all rewards: what a greedy choice looks at.

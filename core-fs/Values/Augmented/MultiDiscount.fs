@@ -119,7 +119,7 @@ module MultiDiscount =
                 rewards[k] <- o.Rewards[row]
                 continuations[k] <- if common = 0.0 then 0.0 else model.Continuation k * Math.Min(1.0, o.Discounts[row] / common)
 
-        { model with rewards = rewards; continuations = continuations }
+        { model with rewardTable = RewardTable.OfTransitions rewards; continuations = continuations }
 
     let private largest (o: DiscountedObjective) = Array.fold max 0.0 o.Discounts
 

@@ -153,11 +153,7 @@ module Occupancy =
         let model = polytope.Model
         Shape.requireLength (nameof rewards) model.RowCount rewards.Length
         Shape.requireFinite (nameof rewards) rewards
-        let perTransition = Array.zeroCreate<float> model.TransitionCount
-
-        for row in 0 .. model.RowCount - 1 do
-            Array.fill perTransition model.offsets[row] (model.offsets[row + 1] - model.offsets[row]) rewards[row]
-
-        let solution = PolicyIteration.solve options (Bellman.Optimality({ model with rewards = perTransition }, polytope.Discount))
+        let rewarded = { model with rewardTable = RewardTable.OfRows(Array.copy rewards, model.offsets) }
+        let solution = PolicyIteration.solve options (Bellman.Optimality(rewarded, polytope.Discount))
         options.Cancellation.ThrowIfCancellationRequested()
         ofPolicy options.Cancellation (Policy.Deterministic(model, ReadOnlySpan solution.Policy)) polytope

@@ -1,6 +1,8 @@
 namespace ValueFlow.Core.Values
 
 open System
+open System.Numerics
+open System.Runtime.InteropServices
 open ValueFlow.Core.Foundations
 
 /// What one application V -> T V tells about the exact fixed point V*:
@@ -90,8 +92,8 @@ module Bracket =
                 Certificate = Certificate.Contraction
             }
 
-    /// The extremes of image - values over the states with actions: (0, 0) if there is none, and not a number if an entry is.
-    let extremes (model: Model) (values: float[]) (image: float[]) : struct (float * float) =
+    // By single states: those with actions only, and a number that is none stays one.
+    let private slowExtremes (model: Model) (values: float[]) (image: float[]) : struct (float * float) =
         let mutable smallest = Double.PositiveInfinity
         let mutable largest = Double.NegativeInfinity
 
@@ -103,9 +105,45 @@ module Bracket =
 
         if smallest > largest then struct (0.0, 0.0) else struct (smallest, largest)
 
+    /// The extremes of image - values over the states with actions: (0, 0) if there is none, and not a number if an entry is.
+    let extremes (kernel: Kernel) (values: float[]) (image: float[]) : struct (float * float) =
+        let width = Vector<float>.Count
+
+        if kernel.HasTerminals || image.Length < 2 * width then
+            slowExtremes kernel.Model values image
+        else
+            let before = MemoryMarshal.Cast<float, Vector<float>>(ReadOnlySpan values)
+            let after = MemoryMarshal.Cast<float, Vector<float>>(ReadOnlySpan image)
+            let mutable smallest = Vector<float>(Double.PositiveInfinity)
+            let mutable largest = Vector<float>(Double.NegativeInfinity)
+            // The processor's minimum and maximum lose a number that is none; the sum does not.
+            let mutable sum = Vector<float>.Zero
+
+            for i in 0 .. after.Length - 1 do
+                let gap = after[i] - before[i]
+                smallest <- Vector.MinNative(smallest, gap)
+                largest <- Vector.MaxNative(largest, gap)
+                sum <- sum + gap
+
+            // What is left over, with some of what was seen.
+            let gap = Vector<float>(image, image.Length - width) - Vector<float>(values, image.Length - width)
+            smallest <- Vector.MinNative(smallest, gap)
+            largest <- Vector.MaxNative(largest, gap)
+
+            if Double.IsFinite(Vector.Sum(sum + gap)) then
+                let mutable least, most = smallest[0], largest[0]
+
+                for i in 1 .. width - 1 do
+                    least <- Math.Min(least, smallest[i])
+                    most <- Math.Max(most, largest[i])
+
+                struct (least, most)
+            else
+                slowExtremes kernel.Model values image
+
     /// The bracket of one application of a Bellman operator. Values of terminal states are zero.
     let ofApplication (bellman: Bellman) (values: float[]) (image: float[]) : Bracket =
-        let struct (smallest, largest) = extremes bellman.Kernel.Model values image
+        let struct (smallest, largest) = extremes bellman.Kernel values image
         let operator = bellman.Operator
         let rounding = if operator.Claims.IsEmpty then Double.PositiveInfinity else bellman.Rounding values
         let span = operator.Monotone && operator.Translation.IsSome
@@ -113,7 +151,7 @@ module Bracket =
 
     /// The bracket of one Gauss-Seidel sweep: it keeps the order too, and passes on between nothing and the largest factor of a constant.
     let ofGaussSeidel (bellman: Bellman) (values: float[]) (image: float[]) : Bracket =
-        let struct (smallest, largest) = extremes bellman.Kernel.Model values image
+        let struct (smallest, largest) = extremes bellman.Kernel values image
         let operator = bellman.Operator
         let struct (_, factor) = bellman.Factors
 

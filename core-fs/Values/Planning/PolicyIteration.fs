@@ -23,7 +23,7 @@ module PolicyIteration =
             going <- bellman.Sweep.ApplyChosen(values, image, chosen, cancellation)
 
             if going then
-                let struct (smallest, largest) = Bracket.extremes bellman.Kernel.Model values image
+                let struct (smallest, largest) = Bracket.extremes bellman.Kernel values image
                 copy image values
 
                 left <-
@@ -88,7 +88,7 @@ module PolicyIteration =
             let values = Planning.start bellman given
             let image = Array.zeroCreate values.Length
             bellman.Sweep.Apply(values, image, options.Cancellation) |> ignore
-            let struct (smallest, largest) = Bracket.extremes model values image
+            let struct (smallest, largest) = Bracket.extremes bellman.Kernel values image
 
             let shift =
                 if direction = Direction.Maximise then

@@ -1,5 +1,7 @@
 namespace ValueFlow.Core.Values
 
+open System
+open System.Numerics.Tensors
 open ValueFlow.Core.Foundations
 
 /// V <- T V, certified by the bounds of MacQueen and Porteus. Where every state passes the whole of a constant on (no terminal
@@ -24,9 +26,7 @@ module ValueIteration =
                     else
                         0.0
 
-                for s in 0 .. values.Length - 1 do
-                    values[s] <- image[s] + middle
-
+                TensorPrimitives.Add(ReadOnlySpan image, middle, Span values)
                 true)
 
         let apply source destination = bellman.Sweep.Apply(source, destination, options.Cancellation)

@@ -1,21 +1,50 @@
 namespace ValueFlow.Core.Values
 
 open System
+open System.Numerics.Tensors
 open System.Runtime.CompilerServices
 open TorchSharp
 open ValueFlow.Core.Foundations
 
-/// The row form of max and min.
+/// The row form of max. The processor's own maximum loses a number that is none: the sum tells if there was one.
 [<Struct; IsReadOnly>]
-type internal ExtremeRow(sign: float) =
+type internal MaxRow =
     interface IActionRowSummary with
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Value(q, _) =
             let mutable best = Double.NegativeInfinity
+            let mutable sum = 0.0
 
             for value in q do
-                best <- Math.Max(best, sign * value)
+                best <- Double.MaxNative(best, value)
+                sum <- sum + value
 
-            sign * best
+            if Double.IsNaN sum then TensorPrimitives.Max(Span.op_Implicit q) else best
+
+    interface IActionFold with
+        member _.Start = Double.NegativeInfinity
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+        member _.Join(folded, value, _) = Double.MaxNative(folded, value)
+
+/// The row form of min.
+[<Struct; IsReadOnly>]
+type internal MinRow =
+    interface IActionRowSummary with
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+        member _.Value(q, _) =
+            let mutable best = Double.PositiveInfinity
+            let mutable sum = 0.0
+
+            for value in q do
+                best <- Double.MinNative(best, value)
+                sum <- sum + value
+
+            if Double.IsNaN sum then TensorPrimitives.Min(Span.op_Implicit q) else best
+
+    interface IActionFold with
+        member _.Start = Double.PositiveInfinity
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+        member _.Join(folded, value, _) = Double.MinNative(folded, value)
 
 /// max over a of q(a), or min for costs: the greedy summary (Bellman 1957, "Dynamic programming").
 [<Sealed>]
@@ -23,7 +52,7 @@ type Extreme(direction: Direction) =
     inherit ActionSummary((if direction = Direction.Maximise then "max" else "min"), SummaryClaim.all "Bellman 1957, Dynamic programming")
 
     override _.Direction = ValueSome direction
-    override _.Bind(_, user) = user.Use(ExtremeRow(if direction = Direction.Maximise then 1.0 else -1.0))
+    override _.Bind(_, user) = if direction = Direction.Maximise then user.UseFold(MaxRow()) else user.UseFold(MinRow())
 
     override _.OnTensor(rows, q) =
         Lifetime.keep (fun () ->

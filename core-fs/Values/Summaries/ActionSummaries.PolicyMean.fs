@@ -16,6 +16,11 @@ type internal PolicyRow(weights: float[]) =
 
             sum
 
+    interface IActionFold with
+        member _.Start = 0.0
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+        member _.Join(folded, value, row) = folded + weights[row] * value
+
 /// sum over a of pi(a | s) q(a): the summary of policy evaluation (Bellman 1957, "Dynamic programming").
 [<Sealed>]
 type PolicyMean(policy: Policy) =
@@ -32,7 +37,7 @@ type PolicyMean(policy: Policy) =
 
     // Weights sum to one within rounding, and are part of the exact operator.
     override _.Rounding(actions, magnitude) = float (actions + 4) * Bound.unitRoundoff * magnitude
-    override _.Bind(_, user) = user.Use(PolicyRow policy.Rows)
+    override _.Bind(_, user) = user.UseFold(PolicyRow policy.Rows)
 
     override _.OnTensor(rows, q) =
         Lifetime.keep (fun () ->

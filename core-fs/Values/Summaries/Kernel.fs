@@ -31,9 +31,36 @@ type Kernel private (model: Model, discount: float, ends: bool) =
 
             result)
 
-    let rowRewards = lazy (perRow (fun sum k -> sum + model.probabilities[k] * model.rewards[k]) 0.0)
-    let weights = lazy (Array.init model.successors.Length (fun k -> model.probabilities[k] * gamma k))
-    let masses = lazy (perRow (fun sum k -> sum + weights.Value[k]) 0.0)
+    let rowRewards =
+        lazy
+            (if model.rewardTable.Rows.Length > 0 then
+                 model.rewardTable.Rows
+             else
+                 let probabilities, rewards = model.probabilities, model.rewards
+                 perRow (fun sum k -> sum + probabilities[k] * rewards[k]) 0.0)
+    let weights = lazy (model.probabilities |> Array.mapi (fun k p -> p * gamma k))
+
+    // In single precision a row's shares are divided by their sum, so that nothing of it is lost.
+    let masses =
+        lazy
+            (if model.probabilityTable.Singles.Length > 0 && model.continuations.Length = 0 then
+                 [| discount |]
+             elif model.continuations.Length = 0 then
+                 let probabilities = model.probabilities
+                 let mutable least, largest = Double.PositiveInfinity, Double.NegativeInfinity
+
+                 for row in 0 .. rowCount - 1 do
+                     let mutable mass = 0.0
+
+                     for k in model.offsets[row] .. model.offsets[row + 1] - 1 do
+                         mass <- mass + probabilities[k]
+
+                     least <- Math.Min(least, mass)
+                     largest <- Math.Max(largest, mass)
+
+                 if rowCount = 0 then [||] else [| discount * least; discount * largest |]
+             else
+                 perRow (fun sum k -> sum + weights.Value[k]) 0.0)
 
     let longestRow =
         let mutable longest = 0
@@ -54,7 +81,7 @@ type Kernel private (model: Model, discount: float, ends: bool) =
     let largestReward =
         let mutable largest = 0.0
 
-        for reward in model.rewards do
+        for reward in (if model.rewardTable.Rows.Length > 0 then model.rewardTable.Rows else model.rewards) do
             largest <- Math.Max(largest, abs reward)
 
         largest
@@ -112,22 +139,36 @@ type Kernel private (model: Model, discount: float, ends: bool) =
     /// max |r| + gamma max |V|: no outcome is larger. Not below 2^-1000, so that what a summary loses below the least normal number is
     /// a part of its rounding too.
     member _.Magnitude(values: float[]) : float =
-        let mutable largest = 0.0
-
-        for value in values do
-            largest <- Math.Max(largest, abs value)
-
+        let largest = if values.Length = 0 then 0.0 else abs (TensorPrimitives.MaxMagnitude(ReadOnlySpan values))
         Math.Max(largestReward + discount * largest, Math.ScaleB(1.0, -1000))
 
-    /// Writes sign * (r + gamma V(s')) for the transitions of a row.
-    member internal _.WriteOutcomes(values: float[], row: int, sign: float, outcomes: Span<float>) : unit =
+    /// Writes r + gamma V(s') for the transitions of a row.
+    member internal _.WriteOutcomes(values: float[], row: int, outcomes: Span<float>) : unit =
         let first = model.offsets[row]
+        let rows = model.rewardTable.Rows
+        let next = ReadOnlySpan(model.successors, first, outcomes.Length)
 
-        if model.continuations.Length = 0 then
+        if model.continuations.Length = 0 && rows.Length > 0 then
+            let reward = rows[row]
+
             for k in 0 .. outcomes.Length - 1 do
-                outcomes[k] <- sign * (model.rewards[first + k] + discount * values[model.successors[first + k]])
+                outcomes[k] <- reward + discount * values[next[k]]
+        elif model.continuations.Length = 0 then
+            let rewards = ReadOnlySpan(model.rewards, first, outcomes.Length)
+
+            for k in 0 .. outcomes.Length - 1 do
+                outcomes[k] <- rewards[k] + discount * values[next[k]]
         else
-            let discounts = discounts.Value
+            let rewards = ReadOnlySpan(model.rewards, first, outcomes.Length)
+            let discounts = ReadOnlySpan(discounts.Value, first, outcomes.Length)
 
             for k in 0 .. outcomes.Length - 1 do
-                outcomes[k] <- sign * (model.rewards[first + k] + discounts[first + k] * values[model.successors[first + k]])
+                outcomes[k] <- rewards[k] + discounts[k] * values[next[k]]
+
+    /// Writes sign * (r + gamma V(s')) for the transitions of a row.
+    member internal this.WriteOutcomes(values: float[], row: int, sign: float, outcomes: Span<float>) : unit =
+        this.WriteOutcomes(values, row, outcomes)
+
+        if sign <> 1.0 then
+            for k in 0 .. outcomes.Length - 1 do
+                outcomes[k] <- sign * outcomes[k]

@@ -1,24 +1,30 @@
 namespace ValueFlow.Core.Values
 
-open System
 open System.Runtime.CompilerServices
 open ValueFlow.Core.Foundations
 
-/// The row form of the expectation: fused, one multiplication a transition.
+/// The expectation as a fold: r + scale * sum over s' of share(s') V(s'), where the scale is the discount and the shares are probabilities, or
+/// one and discounted probabilities.
 [<Struct; IsReadOnly>]
-type internal ExpectationRow(offsets: int[], successors: int[], weights: float[], rewards: float[]) =
+type internal ExpectationRow(scale: float) =
+    interface IGatheredRow with
+        member _.Start = 0.0
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+        member _.Step(folded, share, value, _) = folded + share * value
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+        member _.Finish(folded, reward) = reward + scale * folded
+
+/// The same for probabilities in single precision.
+[<Struct; IsReadOnly>]
+type internal SingleExpectationRow(offsets: int[], successors: int[], shares: float32[], rewards: float[], scale: float) =
     interface IRowSummary with
         member _.Scratch = 0
         member _.Prepare _ = [||]
         member _.Done _ = ()
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Value(values, _, row, _) =
-            let mutable sum = rewards[row]
-
-            for k in offsets[row] .. offsets[row + 1] - 1 do
-                sum <- sum + weights[k] * values[successors[k]]
-
-            sum
+            rewards[row] + scale * Gathered.Mean(shares, successors, values, offsets[row], offsets[row + 1])
 
 /// rho(x) = sum over s' of P(s') x(s'): the risk-neutral summary (Bellman 1957, "Dynamic programming").
 [<Sealed>]
@@ -27,7 +33,7 @@ type Expectation() =
 
     override _.Factors kernel = kernel.MassFactors
 
-    // The mean reward is a sum of n products that goes through n sums more, a weight rounds twice before: (2 n + 8) units of roundoff.
+    // The mean reward is a sum of n products, what follows another; a weight rounds twice before, the scale and the last sum once after: (2 n + 8) units of roundoff.
     override _.Rounding(kernel, magnitude) = float (2 * kernel.LongestRow + 8) * Bound.unitRoundoff * magnitude
 
     override _.Misses model =
@@ -38,6 +44,13 @@ type Expectation() =
 
     override _.Bind(kernel, user) =
         let model = kernel.Model
-        user.Use(ExpectationRow(model.offsets, model.successors, kernel.Weights, kernel.RowRewards))
+        let singles = model.probabilityTable.Singles
+
+        if model.continuations.Length > 0 then
+            user.UseGathered(ExpectationRow 1.0, kernel.Weights, kernel.RowRewards)
+        elif singles.Length > 0 then
+            user.Use(SingleExpectationRow(model.offsets, model.successors, singles, kernel.RowRewards, kernel.Discount))
+        else
+            user.UseGathered(ExpectationRow kernel.Discount, model.probabilities, kernel.RowRewards)
 
     override _.OnTensor(rows, values) = Lifetime.keep (fun () -> (rows.Probabilities.mul (rows.Outcomes values)).sum 1L)

@@ -20,15 +20,38 @@ type IActionRowSummary =
     /// The summary of the action values q of a state whose first row is given. May use q as scratch space.
     abstract Value: actionValues: Span<float> * firstRow: int -> float
 
+/// The row form of an action summary that takes action values one by one, in the order of the rows. Implemented by structs. It may lose a number
+/// that is none: the runner sees those, and asks the other form.
+type IActionFold =
+    inherit IActionRowSummary
+    /// What the fold begins with.
+    abstract Start: float
+    /// The fold after the value of one more row; after the last it is the state's value.
+    abstract Join: folded: float * actionValue: float * row: int -> float
+
+/// A state summary that reads no more of a row than its shares, the values of its successors and one reward: a fold over the row's transitions, in
+/// their order. Implemented by structs, so that the loop over all rows inlines it.
+type IGatheredRow =
+    /// What the fold begins with.
+    abstract Start: float
+    /// The fold after one more transition.
+    abstract Step: folded: float * share: float * value: float * reward: float -> float
+    /// The row's summary, from the fold after its last transition.
+    abstract Finish: folded: float * reward: float -> float
+
 /// Takes a bound state summary without losing its type: how a sweep is made for each pair of summaries.
 type IRowSummaryUser<'result> =
     /// Uses the summary.
     abstract Use<'summary when 'summary: struct and 'summary :> IRowSummary> : summary: 'summary -> 'result
+    /// Uses a summary that is a fold over the transitions of a row, with a share for each transition and a reward for each row.
+    abstract UseGathered<'rule when 'rule: struct and 'rule :> IGatheredRow> : rule: 'rule * shares: float[] * rewards: float[] -> 'result
 
 /// Takes a bound action summary without losing its type.
 type IActionRowSummaryUser<'result> =
     /// Uses the summary.
     abstract Use<'summary when 'summary: struct and 'summary :> IActionRowSummary> : summary: 'summary -> 'result
+    /// Uses a summary that takes action values one by one.
+    abstract UseFold<'summary when 'summary: struct and 'summary :> IActionFold> : summary: 'summary -> 'result
 
 /// What is claimed of a summary (Littman and Szepesvari 1996, "A generalized reinforcement-learning model"): with all three, the Bellman
 /// operator that is built from it contracts by the discount in the sup norm.

@@ -221,7 +221,7 @@ type CertificateTests(output: ITestOutputHelper) =
     [<Fact>]
     member this.``the bracket holds at every iterate, and fails without the rounding allowance or without the clamp``() =
         let rebuilt rounding clamp (bellman: Bellman) values image =
-            let struct (smallest, largest) = Bracket.extremes bellman.Kernel.Model values image
+            let struct (smallest, largest) = Bracket.extremes bellman.Kernel values image
             let claim = bellman.Operator.Claims.Head
 
             let factors =
