@@ -85,7 +85,7 @@ internal sealed record SolveRequest(
     {
         if (string.IsNullOrWhiteSpace(File))
         {
-            throw Unknown("FILE", "the path of a .tra, .drn, .csv or .parquet file", File);
+            throw Unknown("FILE", "the path of a .tra, .drn, .json, .csv or .parquet file", File);
         }
 
         if (!IsDiscounted && Objective != "total-reward" && !(Objective.StartsWith("reach:", StringComparison.Ordinal) && Objective.Length > 6))
