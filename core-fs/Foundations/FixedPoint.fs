@@ -95,17 +95,26 @@ type FixedPointResult<'x> =
         History: Progress[]
     }
 
-/// The record that runners keep: all of the first thousand steps, then one for every hundredth more.
+/// The record that runners keep: all of the first thousand steps, then one for every hundredth more. It may go on from an earlier record.
 [<Sealed>]
-type History() =
-    let entries = ResizeArray<Progress>()
-    let mutable next = 1
+type History(earlier: Progress[]) =
+    let entries = ResizeArray<Progress> earlier
+
+    let due (applications: int) = Math.Max(applications + 1, applications + applications / 100 - 9)
+
+    let mutable next = if earlier.Length = 0 then 1 else due earlier[earlier.Length - 1].Applications
+
+    /// An empty record.
+    new() = History [||]
+
+    /// What is kept so far.
+    member _.Entries: Progress[] = entries.ToArray()
 
     /// Keeps the entry if it is due.
     member _.Add(entry: Progress) : unit =
         if entry.Applications >= next then
             entries.Add entry
-            next <- Math.Max(entry.Applications + 1, entry.Applications + entry.Applications / 100 - 9)
+            next <- due entry.Applications
 
     /// Keeps the entry whether due or not: the last one.
     member _.Close(entry: Progress) : Progress[] =

@@ -30,10 +30,13 @@ type internal RewardTable private (given: float[] | null, rows: float[], offsets
 
     /// A number for each transition, kept as one for each row if it is the same within each.
     static member Gather(rewards: float[], offsets: int[]) =
+        // To the bit: a negative zero stays one.
+        let same (a: float) (b: float) = BitConverter.DoubleToInt64Bits a = BitConverter.DoubleToInt64Bits b
+
         let constant row =
             let mutable k = offsets[row] + 1
 
-            while k < offsets[row + 1] && rewards[k] = rewards[k - 1] do
+            while k < offsets[row + 1] && same rewards[k] rewards[k - 1] do
                 k <- k + 1
 
             k >= offsets[row + 1]

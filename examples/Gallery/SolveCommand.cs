@@ -13,7 +13,7 @@ internal static class SolveCommand
     {
         Argument<string> file = new("FILE")
         {
-            Description = "model.tra (PRISM; .sta, .lab, .srew and .trew of the same stem are read too), model.drn (Storm), or a log of transitions in .csv or .parquet "
+            Description = "model.tra (PRISM; .sta, .lab, .srew and .trew of the same stem are read too), model.drn (Storm), model.json (numbers in model.bin beside it), or a log of transitions in .csv or .parquet "
                 + "with the columns state,action,reward,next_state,terminated[,truncated][,weight][,episode].",
         };
         Option<string> objective = new("--objective")
@@ -40,6 +40,11 @@ internal static class SolveCommand
             Description = "For the discounted objective: value-iteration (the default), gauss-seidel, policy-iteration or modified-policy-iteration[:M] (M backups, 20 by default). Refused by the others, which enclose the answer.",
         };
         Option<double?> tolerance = new("--tolerance") { Description = "Certified error at which to stop.", DefaultValueFactory = _ => 1e-8, CustomParser = Parsed };
+        Option<string?> checkpoint = new("--checkpoint")
+        {
+            Description = "A file for the state of the run (discounted objective): written now and then, and gone on from if it is there, to the same answer bit for bit, after a kill too.",
+        };
+        Option<double?> checkpointInterval = new("--checkpoint-interval") { Description = "Seconds between two writings of the checkpoint; 30 by default, 0 for every sweep.", CustomParser = Parsed };
         Option<string> folder = new("--out")
         {
             Description = "Folder for value.csv, policy.csv and report.html; made if need be.",
@@ -50,7 +55,7 @@ internal static class SolveCommand
 
         Command command = new("solve", "Solve a model file, with a certified error.")
         {
-            file, objective, direction, discount, risk, robust, confidence, reward, method, tolerance, folder, quiet, json,
+            file, objective, direction, discount, risk, robust, confidence, reward, method, tolerance, checkpoint, checkpointInterval, folder, quiet, json,
         };
         command.SetAction(parsed =>
             Solve(
@@ -65,7 +70,9 @@ internal static class SolveCommand
                     parsed.GetValue(confidence),
                     parsed.GetValue(reward),
                     parsed.GetValue(method),
-                    parsed.GetValue(tolerance)!.Value
+                    parsed.GetValue(tolerance)!.Value,
+                    parsed.GetValue(checkpoint),
+                    parsed.GetValue(checkpointInterval)
                 ),
                 parsed.GetValue(folder)!,
                 parsed.GetValue(quiet),
@@ -107,7 +114,14 @@ internal static class SolveCommand
             Method = request.ParseMethod(),
             Cancellation = cancellation,
             Progress = new Immediate(progress => tick($"sweep {progress.Sweeps}, certified error {progress.Bound:G3}")),
+            Checkpoint = request.Checkpoint,
         };
+        options = request.CheckpointInterval is double seconds ? options with { CheckpointInterval = TimeSpan.FromSeconds(seconds) } : options;
+        if (File.Exists(request.Checkpoint))
+        {
+            terminal.Say($"going on from sweep {PlanningCheckpointModule.read(request.Checkpoint).State.Sweeps}, as {Spectre.Console.Markup.Escape(Path.GetFileName(request.Checkpoint))} stands");
+        }
+
         var solution = problem.Solve(options);
         bool cancelled = solution.Outcome == Outcome.Cancelled;
 

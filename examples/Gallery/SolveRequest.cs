@@ -13,7 +13,9 @@ internal sealed record SolveRequest(
     double? Confidence,
     string? Reward,
     string? Method,
-    double Tolerance
+    double Tolerance,
+    string? Checkpoint,
+    double? CheckpointInterval
 )
 {
     private bool IsDiscounted => Objective == "discounted";
@@ -83,7 +85,7 @@ internal sealed record SolveRequest(
     {
         if (string.IsNullOrWhiteSpace(File))
         {
-            throw Unknown("FILE", "the path of a .tra, .drn, .csv or .parquet file", File);
+            throw Unknown("FILE", "the path of a .tra, .drn, .json, .csv or .parquet file", File);
         }
 
         if (!IsDiscounted && Objective != "total-reward" && !(Objective.StartsWith("reach:", StringComparison.Ordinal) && Objective.Length > 6))
@@ -134,6 +136,26 @@ internal sealed record SolveRequest(
         if (!IsDiscounted && Method is not null)
         {
             throw new UsageException($"--method is for the discounted objective, but the objective is {Objective}.");
+        }
+
+        if (!IsDiscounted && Checkpoint is not null)
+        {
+            throw new UsageException($"--checkpoint is for the discounted objective, but the objective is {Objective}.");
+        }
+
+        if (Checkpoint is not null && string.IsNullOrWhiteSpace(Checkpoint))
+        {
+            throw Unknown("--checkpoint", "the path of a file", Checkpoint);
+        }
+
+        if (CheckpointInterval is not null && Checkpoint is null)
+        {
+            throw new UsageException("--checkpoint-interval needs --checkpoint.");
+        }
+
+        if (CheckpointInterval is double seconds && !(seconds >= 0 && seconds <= 1e9))
+        {
+            throw Unknown("--checkpoint-interval", "a number of seconds in [0, 1e9]", seconds.ToString(CultureInfo.InvariantCulture));
         }
 
         ParseMethod();

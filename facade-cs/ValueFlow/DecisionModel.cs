@@ -23,6 +23,12 @@ public sealed record LoadOptions
     /// <summary>The most problems that are told in words, at least 1; 20 by default. What is left out is counted.</summary>
     public int MaximumProblems { get; init; } = ModelFile.standard.ErrorLimit;
 
+    /// <summary>Keeps the probabilities of a model in numbers in single precision, which takes half the memory: each is its number over the sum of its row's. Off by default; other files do not ask.</summary>
+    public bool SinglePrecision { get; init; }
+
+    /// <summary>Told the share that was read, in (0, 1], of a model in numbers; nobody by default. Other files do not tell.</summary>
+    public IProgress<double>? Progress { get; init; }
+
     /// <summary>Ends the loading with an OperationCanceledException.</summary>
     public CancellationToken Cancellation { get; init; }
 
@@ -36,6 +42,8 @@ public sealed record LoadOptions
             MaximumProblems >= 1
                 ? MaximumProblems
                 : throw new ArgumentOutOfRangeException("options", MaximumProblems, "MaximumProblems must be at least 1"),
+            SinglePrecision,
+            Progress is null ? FuncConvert.FromAction<double>(_ => { }) : FuncConvert.FromAction<double>(Progress.Report),
             Cancellation
         );
 }
@@ -80,7 +88,7 @@ public sealed class DecisionModel
 
     internal Model Core { get; }
 
-    /// <summary>Loads a model: .tra (PRISM, with the files beside it), .drn (Storm), or a log in .csv or .parquet.</summary>
+    /// <summary>Loads a model: .tra (PRISM, with the files beside it), .drn (Storm), .json (numbers, with the .bin beside it), or a log in .csv or .parquet.</summary>
     /// <exception cref="ModelFileException">The file is wrong: every problem with its line.</exception>
     /// <exception cref="ArgumentException">An option is no good.</exception>
     /// <exception cref="OperationCanceledException">The caller cancelled.</exception>
@@ -90,7 +98,7 @@ public sealed class DecisionModel
         return new(Results.File(ModelFile.read((options ?? new()).Core, path)));
     }
 
-    /// <summary>Writes the model as .tra (with the files beside it) or .drn; files appear whole or not at all.</summary>
+    /// <summary>Writes the model as .tra (with the files beside it), .drn, or .json (with a .bin beside it: any model, bit for bit, and the quickest to load); files appear whole or not at all.</summary>
     /// <exception cref="ArgumentException">The format cannot hold the model; the message says why.</exception>
     public void Save(string path) => ModelFile.write(path, Core);
 

@@ -84,6 +84,7 @@ public sealed class DecisionProblem
     /// <exception cref="UndefinedObjectiveException">The objective has no answer on this model; the states to blame are named.</exception>
     /// <exception cref="InvalidOperationException">The model has intervals and no robustness was given, or the other way round.</exception>
     /// <exception cref="ArgumentException">An option is no good, or the method does not go with the attitude or the choice.</exception>
+    /// <exception cref="InvalidDataException">The checkpoint is one of another problem or method, or damaged; the message says what was expected and found.</exception>
     public Solution Solve(SolveOptions? options = null)
     {
         options ??= new();
@@ -94,6 +95,7 @@ public sealed class DecisionProblem
             Func<Core.Foundations.RunOptions, Microsoft.FSharp.Core.FSharpResult<Core.Values.Solution, UndiscountedError>> solve
         )
         {
+            options.RequireNoCheckpoint($"the objective {Objective}");
             var result = options.Run(solve);
             return result.IsOk ? result.ResultValue : throw new UndefinedObjectiveException(UndiscountedErrorModule.describe(result.ErrorValue));
         }
@@ -102,14 +104,14 @@ public sealed class DecisionProblem
         {
             Objective.Reaching => Undiscounted(run => Reachability.solve(run, direction, Label!, Model.Core)),
             Objective.TotalReward => Undiscounted(run => Core.Values.TotalReward.solve(run, direction, Model.Core)),
-            _ => options.Run(run => options.Method.Solve(run, Bellman(Choice.Core(Model.Core, direction)))),
+            _ => options.Run(run => options.Solve(run, Bellman(Choice.Core(Model.Core, direction)))),
         };
         return new(Model, core, watch.Elapsed);
     }
 
     /// <summary>The values of a policy that is given by an action for each state (entries of terminal states are not read).</summary>
     /// <param name="policy">For each state an action that it allows.</param>
-    /// <param name="options">Options; the method is not read.</param>
+    /// <param name="options">Options; the method is not read, and a checkpoint is refused (ArgumentException).</param>
     /// <exception cref="ArgumentException">The policy takes an action that a state does not allow, or an option is no good.</exception>
     /// <exception cref="InvalidOperationException">The objective has no discount.</exception>
     public Solution Evaluate(IReadOnlyList<int> policy, SolveOptions? options = null)
@@ -120,7 +122,7 @@ public sealed class DecisionProblem
 
     /// <summary>The values of a policy that draws its actions.</summary>
     /// <param name="probability">The probability of an action (second) in a state (first); in each state they sum to 1 within 1e-9.</param>
-    /// <param name="options">Options; the method is not read.</param>
+    /// <param name="options">Options; the method is not read, and a checkpoint is refused (ArgumentException).</param>
     /// <exception cref="ArgumentException">The probabilities of a state are negative or do not sum to 1, or an option is no good.</exception>
     /// <exception cref="InvalidOperationException">The objective has no discount.</exception>
     public Solution Evaluate(Func<int, int, double> probability, SolveOptions? options = null)
@@ -185,7 +187,9 @@ public sealed class DecisionProblem
         RequireDiscount("policy evaluation");
         var watch = System.Diagnostics.Stopwatch.StartNew();
         var bellman = Bellman(new Extreme(Direction.Maximise));
-        var core = (options ?? new()).Run(run =>
+        options ??= new();
+        options.RequireNoCheckpoint("the evaluation of a policy");
+        var core = options.Run(run =>
             bellman.State is Expectation ? PolicyEvaluation.linear(run, policy, bellman) : PolicyEvaluation.iterate(run, policy, bellman)
         );
         return new(Model, core, watch.Elapsed);

@@ -1,32 +1,33 @@
 using System.Diagnostics;
+using ValueFlow.Core.Values;
 
 namespace ValueFlow;
 
 /// <summary>How a decision is found.</summary>
 public sealed class Method
 {
-    private Method(string name, Func<Core.Foundations.RunOptions, Core.Values.Bellman, Core.Values.Solution> solve) => (Name, Solve) = (name, solve);
+    private Method(string name, PlanningMethod core) => (Name, Core) = (name, core);
 
     /// <summary>The name.</summary>
     public string Name { get; }
 
-    internal Func<Core.Foundations.RunOptions, Core.Values.Bellman, Core.Values.Solution> Solve { get; }
+    internal PlanningMethod Core { get; }
 
     /// <summary>Plain sweeps with the bounds of MacQueen and Porteus: the default, and good for every attitude and choice.</summary>
-    public static Method ValueIteration { get; } = new("value-iteration", Core.Values.ValueIteration.solve);
+    public static Method ValueIteration { get; } = new("value-iteration", PlanningMethod.ValueIteration);
 
     /// <summary>Sweeps in which later states see new values. Refuses (ArgumentException) total variation over all states.</summary>
-    public static Method GaussSeidel { get; } = new("gauss-seidel", Core.Values.GaussSeidel.solve);
+    public static Method GaussSeidel { get; } = new("gauss-seidel", PlanningMethod.GaussSeidel);
 
     /// <summary>Improve the policy, and evaluate it: by a linear solve, under risk or doubt by sweeps. Refuses (ArgumentException) another choice than the best action.</summary>
-    public static Method PolicyIteration { get; } = new("policy-iteration", Core.Values.PolicyIteration.solve);
+    public static Method PolicyIteration { get; } = new("policy-iteration", PlanningMethod.PolicyIteration);
 
     /// <summary>Improve the policy, and back it up some times. Refuses (ArgumentException) another choice than the best action.</summary>
     /// <param name="backups">At least 1; 20 by default.</param>
     public static Method ModifiedPolicyIteration(int backups = 20)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(backups, 1);
-        return new($"modified-policy-iteration:{backups}", (options, bellman) => Core.Values.PolicyIteration.solveModified(backups, options, bellman));
+        return new($"modified-policy-iteration:{backups}", PlanningMethod.NewModifiedPolicyIteration(backups));
     }
 }
 
@@ -54,8 +55,29 @@ public sealed record SolveOptions
     /// <summary>The time between two reports of progress; 100 ms by default, zero for a report of every sweep.</summary>
     public TimeSpan ProgressInterval { get; init; } = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>A file for the state of a discounted run: written now and then, and read when it is there already. A run that was stopped or killed goes on from it and ends with the same
+    /// answer, to the bit, as if it had not been stopped. It is left when the run is done. None by default.</summary>
+    public string? Checkpoint { get; init; }
+
+    /// <summary>The time between two writings of the checkpoint; 30 s by default, zero for one before every sweep.</summary>
+    public TimeSpan CheckpointInterval { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>Ends the run early: the solution then has the outcome Cancelled, and the bounds reached so far.</summary>
     public CancellationToken Cancellation { get; init; }
+
+    internal Core.Values.Solution Solve(Core.Foundations.RunOptions run, Bellman bellman) =>
+        Checkpoint is null
+            ? PlanningMethodModule.solve(Method.Core, run, bellman)
+            : PlanningMethodModule.solveKept(new(Checkpoint, CheckpointInterval, int.MaxValue), Method.Core, run, bellman);
+
+    // Where a run keeps no state.
+    internal void RequireNoCheckpoint(string what)
+    {
+        if (Checkpoint is not null)
+        {
+            throw new ArgumentException($"Checkpoint is for the solution of a discounted problem, but this is {what}", "options");
+        }
+    }
 
     // Slips are named as the caller knows them, before anything runs; the last sweep is always reported.
     internal T Run<T>(Func<Core.Foundations.RunOptions, T> run)
@@ -73,6 +95,16 @@ public sealed record SolveOptions
         if (Method is null)
         {
             throw new ArgumentNullException("options", "Method must be given");
+        }
+
+        if (Checkpoint is not null && string.IsNullOrWhiteSpace(Checkpoint))
+        {
+            throw new ArgumentException("Checkpoint must be the path of a file but is empty", "options");
+        }
+
+        if (CheckpointInterval < TimeSpan.Zero)
+        {
+            throw new ArgumentOutOfRangeException("options", CheckpointInterval, "CheckpointInterval must not be negative");
         }
 
         SolveProgress? untold = null;

@@ -9,7 +9,7 @@ open ValueFlow.Core.Values
 module Instances =
 
     let private built (arrays: ModelArrays) : Model =
-        match ModelArrays.build CancellationToken.None arrays with
+        match ModelArrays.toModel 20 CancellationToken.None arrays with
         | Ok model -> model
         | Error errors -> invalidOp (ModelError.describe errors.Head)
 
@@ -22,7 +22,14 @@ module Instances =
                 Successors = successors
                 Probabilities = probabilities
                 Rewards = RewardArray.OfRows rewards
+                Continuations = [||]
+                Lower = [||]
+                Upper = [||]
+                StateNames = [||]
+                ActionNames = [||]
                 Initial = [| 0 |]
+                Labels = Map.empty
+                Grid = ValueNone
             }
 
     // SplitMix64 (Steele, Lea and Flood 2014): fast, and the same everywhere.

@@ -15,11 +15,15 @@ type ReadOptions =
         DistinctRewards: bool
         /// The most errors in words.
         ErrorLimit: int
+        /// Probabilities of models in numbers in single precision: half the memory. Other readers do not ask.
+        SinglePrecision: bool
+        /// Told the share that was read, in (0, 1], of models in numbers; other readers do not tell.
+        Progress: float -> unit
         /// Checked on the way; an OperationCanceledException ends the reading.
         Cancellation: CancellationToken
     }
 
-/// Models in files, by extension: .tra (PRISM), .drn (Storm), .csv and .parquet (logs).
+/// Models in files, by extension: .tra (PRISM), .drn (Storm), .json (numbers, with a .bin beside it), .csv and .parquet (logs).
 [<RequireQualifiedAccess>]
 module ModelFile =
 
@@ -30,6 +34,8 @@ module ModelFile =
             Confidence = ValueNone
             DistinctRewards = false
             ErrorLimit = 20
+            SinglePrecision = false
+            Progress = ignore
             Cancellation = CancellationToken.None
         }
 
@@ -74,26 +80,31 @@ module ModelFile =
 
     /// Reads a model.
     let read (options: ReadOptions) (path: string) : Result<Model, FileError list> =
-        let logged path =
+        let nameless what path read =
             if options.Reward.IsSome then
-                Error [ whole path "no name of a reward structure for a log" $"'{options.Reward.Value}'" ]
+                Error [ whole path $"no name of a reward structure for {what}" $"'{options.Reward.Value}'" ]
             else
-                readLog options path |> Result.bind (estimate options path)
+                read path
+
+        let logged path =
+            readLog options path |> Result.bind (estimate options path)
 
         guarded path (fun path ->
             match (FileInfo path).Extension.ToLowerInvariant() with
             | ".tra" -> PrismReader.read options.Reward options.ErrorLimit options.Cancellation path
             | ".drn" -> Drn.read options.Reward options.ErrorLimit options.Cancellation path
+            | ".json" -> nameless "a model in numbers" path (BinaryModel.read options.SinglePrecision options.ErrorLimit options.Progress options.Cancellation)
             | ".csv"
-            | ".parquet" -> logged path
-            | other -> Error [ whole path "the extension .tra, .drn, .csv or .parquet" $"'{other}'" ])
+            | ".parquet" -> nameless "a log" path logged
+            | other -> Error [ whole path "the extension .tra, .drn, .json, .csv or .parquet" $"'{other}'" ])
 
-    /// Writes a model as .tra (with the files beside it) or .drn; files appear whole or not at all. An ArgumentException says what a format cannot hold.
+    /// Writes a model as .tra (with the files beside it), .drn, or .json (with a .bin beside it, every model bit for bit); files appear whole or not at all. An ArgumentException says what a format cannot hold.
     let write (path: string) (model: Model) : unit =
         match (FileInfo path).Extension.ToLowerInvariant() with
         | ".tra" -> PrismWriter.write path model
         | ".drn" -> Drn.write path model
-        | other -> invalidArg (nameof path) $"the extension must be .tra or .drn but is '{other}'"
+        | ".json" -> BinaryModelWriter.write path model
+        | other -> invalidArg (nameof path) $"the extension must be .tra, .drn or .json but is '{other}'"
 
     /// Writes a log as .csv or .parquet; the file appears whole or not at all.
     let writeLog (path: string) (log: TransitionLog) : unit =

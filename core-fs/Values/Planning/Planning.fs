@@ -1,7 +1,10 @@
 namespace ValueFlow.Core.Values
 
 open System
+open System.Diagnostics
+open System.IO
 open System.Numerics.Tensors
+open System.Threading
 open ValueFlow.Core.Foundations
 
 /// What planning methods share: the loop that applies, brackets, reports and stops; and the solution that it hands out.
@@ -10,6 +13,12 @@ module Planning =
 
     /// The next values, written over <c>values</c>, from an application values -> image. False if it was cancelled.
     type internal Advance = delegate of values: float[] * image: float[] * bracket: Bracket -> bool
+
+    /// What a method keeps from sweep to sweep besides the values: arrays that it changes in place, and whose lengths stay. A checkpoint holds them, in this order.
+    type internal Memory = { Integers: int[][]; Numbers: float[][] }
+
+    /// A method that keeps nothing.
+    let internal nothing: Memory = { Integers = [||]; Numbers = [||] }
 
     /// Values that start a method: zero, or the caller's (copied), with zero in terminal states.
     let internal start (bellman: Bellman) (given: float[] voption) : float[] =
@@ -54,9 +63,46 @@ module Planning =
         |> Array.tryFindIndex (Double.IsFinite >> not)
         |> Option.map (fun s -> $"the value of state {model.StateName s} became {ModelError.number image[s]}")
 
-    /// The one loop of planning: apply, bracket, stop or advance.
+    // Writes the state of a run when it is due.
+    type private Keeper(checkpoint: PlanningCheckpointOptions, own: PlanningCheckpoint) =
+        let mutable written = 0
+        let mutable watch = Stopwatch.GetTimestamp()
+
+        do
+            if String.IsNullOrWhiteSpace checkpoint.Path then
+                invalidArg (nameof checkpoint) "the path of the checkpoint must be given but is empty"
+
+            if checkpoint.Interval < TimeSpan.Zero then
+                invalidArg (nameof checkpoint) $"the interval of the checkpoint must not be negative but is {checkpoint.Interval}"
+
+            if checkpoint.Sweeps < 1 then
+                invalidArg (nameof checkpoint) $"the sweeps between two checkpoints must be at least 1 but are {checkpoint.Sweeps}"
+
+        // What was kept, if anything was.
+        member _.Kept: PlanningState voption =
+            if File.Exists checkpoint.Path then
+                let state = PlanningCheckpoint.require checkpoint.Path own
+                written <- state.Sweeps
+                ValueSome state
+            else
+                ValueNone
+
+        member _.IsDue(sweeps: int) =
+            sweeps > written
+            && (sweeps - written >= checkpoint.Sweeps || Stopwatch.GetElapsedTime watch >= checkpoint.Interval)
+
+        member _.Write(state: PlanningState) =
+            if state.Sweeps > written then
+                PlanningCheckpoint.write checkpoint.Path { own with State = state }
+                written <- state.Sweeps
+                watch <- Stopwatch.GetTimestamp()
+
+    /// The one loop of planning: apply, bracket, stop or advance. With a checkpoint it goes on from the file if there is one, writes the state between two sweeps when it is due and
+    /// when the run ends early there, and leaves the file as it is when the run is done.
     let internal run
         (name: string)
+        (checkpoint: PlanningCheckpointOptions voption)
+        (memory: Memory)
         (options: RunOptions)
         (bellman: Bellman)
         (apply: float[] -> float[] -> bool)
@@ -68,7 +114,7 @@ module Planning =
         let model = bellman.Kernel.Model
         let values = start bellman given
         let image = Array.zeroCreate model.StateCount
-        let history = History()
+        let mutable history = History()
         let struct (_, factor) = bellman.Factors
         // One and a half times the sweeps within which a contraction halves its residual: if it has not, only rounding is left.
         let patience =
@@ -110,12 +156,62 @@ module Planning =
         let mutable last = { Applications = 0; Residual = Double.PositiveInfinity; Bound = Double.PositiveInfinity }
         let mutable outcome = ValueNone
 
+        let state () =
+            {
+                Values = values
+                Basis = basis
+                Reached = reached
+                Bracket = bracket
+                Sweeps = sweeps
+                Attempt = attempt
+                Best = best
+                Halved = halved
+                Floor = floor
+                Last = last
+                History = history.Entries
+                Integers = memory.Integers
+                Numbers = memory.Numbers
+            }
+
+        let keeper =
+            match checkpoint with
+            | ValueSome checkpoint when not options.Cancellation.IsCancellationRequested ->
+                Keeper(checkpoint, PlanningCheckpoint.make name bellman CancellationToken.None (state ())) |> ValueSome
+            | _ -> ValueNone
+
+        match keeper |> ValueOption.bind _.Kept with
+        | ValueSome kept ->
+            let restore (source: 'a[]) (destination: 'a[]) = Array.blit source 0 destination 0 destination.Length
+            restore kept.Values values
+            restore kept.Basis basis
+            restore kept.Reached reached
+            Array.iter2 restore kept.Integers memory.Integers
+            Array.iter2 restore kept.Numbers memory.Numbers
+            bracket <- kept.Bracket
+            sweeps <- kept.Sweeps
+            attempt <- kept.Attempt
+            best <- kept.Best
+            halved <- kept.Halved
+            floor <- kept.Floor
+            last <- kept.Last
+            history <- History kept.History
+        | ValueNone -> ()
+
+        let keep () = keeper |> ValueOption.iter (fun keeper -> keeper.Write(state ()))
+
         while outcome.IsNone do
+            if keeper.IsSome && keeper.Value.IsDue sweeps then
+                keep ()
+
             if options.Cancellation.IsCancellationRequested then
+                keep ()
                 outcome <- ValueSome Outcome.Cancelled
             elif sweeps >= options.Budget then
+                keep ()
                 outcome <- ValueSome Outcome.BudgetExhausted
             elif not (apply values image) then
+                // The values are still those of before.
+                keep ()
                 outcome <- ValueSome Outcome.Cancelled
             else
                 sweeps <- sweeps + 1
@@ -155,6 +251,7 @@ module Planning =
                             halved <- sweeps
                             venture values image
                         elif not (advance.Invoke(values, image, found)) then
+                            // In the middle of a step: the last checkpoint stands.
                             outcome <- ValueSome Outcome.Cancelled
 
         let struct (middle, lower, upper, bound) = enclose model reached bracket
@@ -164,8 +261,8 @@ module Planning =
             match bellman.Action, direction with
             | _ when outcome = ValueSome Outcome.Cancelled -> [||]
             | :? PolicyMean as mean, _ -> mean.Policy.MostLikely model
-            | _, ValueSome direction -> bellman.Greedy(basis, direction, System.Threading.CancellationToken.None)
-            | _, ValueNone -> bellman.Greedy(basis, Direction.Maximise, System.Threading.CancellationToken.None)
+            | _, ValueSome direction -> bellman.Greedy(basis, direction, CancellationToken.None)
+            | _, ValueNone -> bellman.Greedy(basis, Direction.Maximise, CancellationToken.None)
 
         // The greedy policy of V satisfies the same lower bound as V* (for costs the same upper bound), so that it loses at most the width.
         let loss =

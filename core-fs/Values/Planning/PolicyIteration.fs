@@ -34,9 +34,12 @@ module PolicyIteration =
 
         going
 
-    /// Improves the policy, and evaluates it: by a linear solve under the expectation, by iteration under another summary. A decision changes only for one that
-    /// is better by more than rounding explains, so that ties end. Howard 1960, "Dynamic programming and Markov processes".
-    let solveFrom (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
+    // Backups that evaluate a policy under a summary without a linear solve, at most; fewer do, unless rounding keeps the change from getting small.
+    // No part of the budget: a run that was stopped and goes on must take the same steps.
+    [<Literal>]
+    let private Evaluations = 1_000_000
+
+    let internal solveKept checkpoint (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
         let direction = directionOf "policy iteration" bellman
         let model = bellman.Kernel.Model
         let chosen = Array.create model.StateCount -1
@@ -61,21 +64,25 @@ module PolicyIteration =
 
                     let found = LinearEvaluation.solve bellman.Kernel policy image options.Cancellation
                     copy (if Array.forall Double.IsFinite found then found else image) values
-                    true
+                    // A solve that was cancelled returns its guess: no step that a run would take.
+                    not options.Cancellation.IsCancellationRequested
                 | _ ->
                     copy image values
                     let enough = Math.Max(0.1 * options.Tolerance * (1.0 - factor), 0.5 * margin)
-                    backup bellman chosen options.Budget enough values image options.Cancellation)
+                    backup bellman chosen Evaluations enough values image options.Cancellation)
 
         let apply source destination = bellman.Sweep.Apply(source, destination, options.Cancellation)
-        Planning.run "policy iteration" options bellman apply (Bracket.ofApplication bellman) given advance
+        let memory: Planning.Memory = { Integers = [| chosen |]; Numbers = [||] }
+        Planning.run "policy iteration" checkpoint memory options bellman apply (Bracket.ofApplication bellman) given advance
+
+    /// Improves the policy, and evaluates it: by a linear solve under the expectation, by iteration under another summary. A decision changes only for one that
+    /// is better by more than rounding explains, so that ties end. Howard 1960, "Dynamic programming and Markov processes".
+    let solveFrom (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution = solveKept ValueNone given options bellman
 
     /// Starts from the greedy policy of zero values.
     let solve (options: RunOptions) (bellman: Bellman) : Solution = solveFrom ValueNone options bellman
 
-    /// Improves the policy, and backs it up <c>backups</c> times. Starts from the caller's values lowered by a constant (raised, for costs), so that T V >= V: then
-    /// the iterates rise to the optimum. Puterman and Shin 1978, "Modified policy iteration algorithms for discounted Markov decision problems".
-    let solveModifiedFrom (backups: int) (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
+    let internal solveModifiedKept checkpoint (backups: int) (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
         if backups < 1 then
             invalidArg (nameof backups) $"backups must be at least 1 but is {backups}"
 
@@ -111,7 +118,13 @@ module PolicyIteration =
 
         let apply source destination = bellman.Sweep.Apply(source, destination, options.Cancellation)
         let start = if Array.forall Double.IsFinite lowered then ValueSome lowered else given
-        Planning.run $"modified policy iteration ({backups})" options bellman apply (Bracket.ofApplication bellman) start advance
+        let name = $"modified policy iteration ({backups})"
+        Planning.run name checkpoint Planning.nothing options bellman apply (Bracket.ofApplication bellman) start advance
+
+    /// Improves the policy, and backs it up <c>backups</c> times. Starts from the caller's values lowered by a constant (raised, for costs), so that T V >= V: then
+    /// the iterates rise to the optimum. Puterman and Shin 1978, "Modified policy iteration algorithms for discounted Markov decision problems".
+    let solveModifiedFrom (backups: int) (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
+        solveModifiedKept ValueNone backups given options bellman
 
     /// Starts from zero, lowered.
     let solveModified (backups: int) (options: RunOptions) (bellman: Bellman) : Solution =

@@ -14,8 +14,7 @@ module ValueIteration =
         let struct (least, largest) = bellman.Factors
         not bellman.Kernel.HasTerminals && largest - least <= 1e-12 * largest
 
-    /// Starts from the caller's values, which it leaves as they are.
-    let solveFrom (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
+    let internal solveNamed name checkpoint (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
         let shift = shifts bellman
 
         let advance =
@@ -30,7 +29,12 @@ module ValueIteration =
                 true)
 
         let apply source destination = bellman.Sweep.Apply(source, destination, options.Cancellation)
-        Planning.run "value iteration" options bellman apply (Bracket.ofApplication bellman) given advance
+        Planning.run name checkpoint Planning.nothing options bellman apply (Bracket.ofApplication bellman) given advance
+
+    let internal solveKept checkpoint given options bellman = solveNamed "value iteration" checkpoint given options bellman
+
+    /// Starts from the caller's values, which it leaves as they are.
+    let solveFrom (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution = solveKept ValueNone given options bellman
 
     /// Starts from zero.
     let solve (options: RunOptions) (bellman: Bellman) : Solution = solveFrom ValueNone options bellman
@@ -40,8 +44,7 @@ module ValueIteration =
 [<RequireQualifiedAccess>]
 module GaussSeidel =
 
-    /// Starts from the caller's values, which it leaves as they are. The state summary looks at a row's successors alone (ArgumentException if not).
-    let solveFrom (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
+    let internal solveKept checkpoint (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
         if not bellman.State.Local then
             invalidArg
                 (nameof bellman)
@@ -65,7 +68,10 @@ module GaussSeidel =
                 System.Array.Copy(image, values, image.Length)
                 true)
 
-        Planning.run "Gauss-Seidel" options bellman apply (Bracket.ofGaussSeidel bellman) given advance
+        Planning.run "Gauss-Seidel" checkpoint Planning.nothing options bellman apply (Bracket.ofGaussSeidel bellman) given advance
+
+    /// Starts from the caller's values, which it leaves as they are. The state summary looks at a row's successors alone (ArgumentException if not).
+    let solveFrom (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution = solveKept ValueNone given options bellman
 
     /// Starts from zero.
     let solve (options: RunOptions) (bellman: Bellman) : Solution = solveFrom ValueNone options bellman

@@ -187,11 +187,18 @@ let private arraysOf (model: Model) : ModelArrays =
         Successors = model.Successors.ToArray()
         Probabilities = ProbabilityArray.Double(model.Probabilities.ToArray())
         Rewards = RewardArray.OfTransitions(model.Rewards.ToArray())
+        Continuations = model.Continuations.ToArray()
+        Lower = [||]
+        Upper = [||]
+        StateNames = [||]
+        ActionNames = [||]
         Initial = model.Initial.ToArray()
+        Labels = Map.empty
+        Grid = ValueNone
     }
 
 let private build arrays =
-    match ModelArrays.build CancellationToken.None arrays with
+    match ModelArrays.toModel 20 CancellationToken.None arrays with
     | Ok model -> model
     | Error errors -> invalidOp (ModelError.describe errors.Head)
 
@@ -219,10 +226,11 @@ let ``single precision is the model of the rounded, normalised shares`` () =
         .&. (largest - least <= 1e-12 |> Prop.label "a row of shares passes on the whole of a constant"))
 
 [<Fact>]
-let ``arrays that are no model are refused by state and action`` () =
+let ``arrays that are no model are refused, with what was expected and found`` () =
     let arrays = arraysOf (Chain.riverSwim 6)
+
     let refusal (arrays: ModelArrays) =
-        match ModelArrays.build CancellationToken.None arrays with
+        match ModelArrays.toModel 20 CancellationToken.None arrays with
         | Ok _ -> ""
         | Error errors -> errors |> List.map ModelError.describe |> String.concat "; "
 
@@ -239,8 +247,11 @@ let ``arrays that are no model are refused by state and action`` () =
     Assert.Equal("", refusal arrays)
     Assert.Contains("found 99", refusal { arrays with Successors = altered arrays.Successors 0 99 })
     Assert.Contains("found NaN", refusal { arrays with Probabilities = probabilities 0 nan })
-    Assert.Contains("state 0, action 0: expected probabilities that sum to 1 within 1e-6", refusal { arrays with Probabilities = probabilities 0 0.5 })
+    Assert.Contains("expected probabilities that sum to 1 within 1e-6", refusal { arrays with Probabilities = probabilities 0 0.5 })
     Assert.Contains("a finite reward", refusal { arrays with Rewards = RewardArray.OfRows(Array.create arrays.RowActions.Length infinity) })
-    Assert.Contains("found 77", refusal { arrays with Initial = [| 77 |] })
-    Assert.Contains("Offsets", Assert.Throws<ArgumentException>(fun () -> refusal { arrays with Offsets = altered arrays.Offsets 1 0 } |> ignore).Message)
-    Assert.Throws<OperationCanceledException>(fun () -> ModelArrays.build (CancellationToken true) arrays |> ignore) |> ignore
+    Assert.Contains("rewards of", refusal { arrays with Rewards = RewardArray.OfRows [| 1.0 |] })
+    Assert.Contains("initial[0] in [0, 6)", refusal { arrays with Initial = [| 77 |] })
+    Assert.Contains("offsets[1]", refusal { arrays with Offsets = altered arrays.Offsets 1 0 })
+
+    Assert.Throws<OperationCanceledException>(fun () -> ModelArrays.toModel 20 (CancellationToken true) arrays |> ignore)
+    |> ignore
