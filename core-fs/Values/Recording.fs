@@ -55,11 +55,19 @@ module Recording =
             while going do
                 let first = model.rowOffsets[state]
                 let actions = model.rowOffsets[state + 1] - first
-                let row = first + (if actions = 1 then 0 else Sampling.index generator (System.ReadOnlySpan(policy.Rows, first, actions)))
+
+                let row =
+                    first
+                    + (if actions = 1 then
+                           0
+                       else
+                           Sampling.index generator (System.ReadOnlySpan(policy.Rows, first, actions)))
+
                 let offset = model.offsets[row]
 
                 let k =
-                    offset + Sampling.index generator (System.ReadOnlySpan(model.probabilities, offset, model.offsets[row + 1] - offset))
+                    offset
+                    + Sampling.index generator (System.ReadOnlySpan(model.probabilities, offset, model.offsets[row + 1] - offset))
 
                 let next = model.successors[k]
                 step <- step + 1

@@ -17,6 +17,7 @@ type Features private (rows: float[][], matrix: Matrix<float>) =
     member _.Places = rows.Length
     /// d: the number of features.
     member _.Count = matrix.ColumnCount
+
     /// phi(i): the features of a place.
     member _.Item
         with get (place: int): ReadOnlySpan<float> = ReadOnlySpan rows[place]
@@ -42,10 +43,7 @@ type Features private (rows: float[][], matrix: Matrix<float>) =
 
             let beside = left.L2Norm()
 
-            if not (beside > independent * size) then
-                found <- j
-            else
-                basis.Add(left / beside)
+            if not (beside > independent * size) then found <- j else basis.Add(left / beside)
 
             j <- j + 1
 

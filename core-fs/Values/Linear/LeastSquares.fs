@@ -57,13 +57,7 @@ type LeastSquares private (features: Features, weights: float[], roots: float[],
     /// Pi, with its claim: a projection does not expand in its own norm.
     member this.Operator: Operator<float[]> =
         Operator.create $"projection on {features.Count} features" Space.vectors this.Project
-        |> Operator.claim
-            {
-                Metric = metric
-                Modulus = 1.0
-                Rounding = ValueNone
-                Source = "the theorem of Pythagoras"
-            }
+        |> Operator.claim { Metric = metric; Modulus = 1.0; Rounding = ValueNone; Source = "the theorem of Pythagoras" }
 
     /// The covariance of theta, by rows, when the targets are independent with the variances: (Phi' W Phi)^-1 Phi' W diag(variances) W Phi (Phi' W Phi)^-1. With weights 1 / variance it is the
     /// least of all unbiased linear estimates. Aitken 1936.

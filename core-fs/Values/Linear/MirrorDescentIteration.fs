@@ -18,13 +18,7 @@ type MirrorDescentOptions =
     }
 
     /// 100 sweeps, 100 samples, a design within 5 %.
-    static member standard =
-        {
-            Sweeps = 100
-            Samples = 100
-            DesignTolerance = 0.05
-            Cancellation = CancellationToken.None
-        }
+    static member standard = { Sweeps = 100; Samples = 100; DesignTolerance = 0.05; Cancellation = CancellationToken.None }
 
 /// What a run came to.
 type MirrorDescentResult =

@@ -40,7 +40,10 @@ type internal PolicyTransitions(model: Model, discount: float, policy: Policy) =
     let columns =
         lazy
             (let columns = Array.init count (fun _ -> ResizeArray<struct (int * float)>())
-             rows |> Array.iteri (fun s row -> row |> Array.iter (fun (struct (next, weight)) -> columns[next].Add(struct (s, weight))))
+
+             rows
+             |> Array.iteri (fun s row -> row |> Array.iter (fun (struct (next, weight)) -> columns[next].Add(struct (s, weight))))
+
              columns |> Array.map _.ToArray())
 
     let times (entries: struct (int * float)[][]) (x: float[]) =

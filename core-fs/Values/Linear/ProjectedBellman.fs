@@ -45,8 +45,7 @@ type ProjectedBellman
         name: string
     ) =
 
-    static let source =
-        "Tsitsiklis and Van Roy 1997, An analysis of temporal-difference learning with function approximation"
+    static let source = "Tsitsiklis and Van Roy 1997, An analysis of temporal-difference learning with function approximation"
 
     let features = least.Features
     let modulus = Math.Min(norm, bound)
@@ -100,7 +99,8 @@ type ProjectedBellman
         let singular = matrix.Svd(false).S
 
         if not (singular[features.Count - 1] > 1e-12 * Math.Max(1.0, singular[0])) then
-            invalidOp $"the projected equation must have one solution but is singular: its least singular value is {singular[features.Count - 1]}"
+            invalidOp
+                $"the projected equation must have one solution but is singular: its least singular value is {singular[features.Count - 1]}"
 
         let weights = matrix.Solve(DenseVector.OfArray start).ToArray()
         let values = features.Values weights
@@ -119,15 +119,7 @@ type ProjectedBellman
     /// The projected operator of a model, a discount in [0, 1), a policy, l in [0, 1], features of the states (those of terminal states zero: <c>Features.OfStates</c>) and weights mu >= 0 of
     /// the states (<c>StateWeights</c>). Throws an ArgumentException for an interval model, for features of a terminal state, and where features are not independent on the states that have weight.
     static member Create
-        (
-            model: Model,
-            discount: float,
-            policy: Policy,
-            lambda: float,
-            features: Features,
-            weights: float[],
-            cancellation: CancellationToken
-        ) : ProjectedBellman =
+        (model: Model, discount: float, policy: Policy, lambda: float, features: Features, weights: float[], cancellation: CancellationToken) : ProjectedBellman =
         if not (lambda >= 0.0 && lambda <= 1.0) then
             invalidArg (nameof lambda) $"lambda must lie in [0, 1] but is {lambda}"
 
@@ -159,8 +151,7 @@ type ProjectedBellman
         // What the states that have weight are told by states that have none has no bound; where they are told nothing, what is left is rounding.
         let closed = g < infinity || lambda = 1.0
 
-        let backup =
-            DenseMatrix.Create(width, count, fun j s -> if closed && roots[s] = 0.0 then 0.0 else carried[j].[s])
+        let backup = DenseMatrix.Create(width, count, fun j s -> if closed && roots[s] = 0.0 then 0.0 else carried[j].[s])
 
         // The norm of Q' sqrt(D) A sqrt(D)^-1: the root of the largest eigenvalue of d x d numbers, rounded up for what the factorisations round.
         let norm =
@@ -171,15 +162,13 @@ type ProjectedBellman
                 let largest = (scaled.TransposeAndMultiply scaled).Svd(false).S[0]
                 sqrt largest * (1.0 + 1e-12 * float (width + count)) + 1e-14
 
-        let bound =
-            if g * lambda < 1.0 then g * (1.0 - lambda) / (1.0 - g * lambda) + 1e-14 else infinity
+        let bound = if g * lambda < 1.0 then g * (1.0 - lambda) / (1.0 - g * lambda) + 1e-14 else infinity
 
         let right = (chain.Solve(lambda, [| chain.Rewards |], cancellation))[0]
         let fit (rows: Matrix<float>) = least.R.Solve rows
         let start = least.Fit right
 
-        let exact =
-            lazy (if lambda = 1.0 then right else (chain.Solve(1.0, [| chain.Rewards |], CancellationToken.None))[0])
+        let exact = lazy (if lambda = 1.0 then right else (chain.Solve(1.0, [| chain.Rewards |], CancellationToken.None))[0])
 
         let name = $"projected TD({lambda})[{features.Count} features, {discount}]"
         ProjectedBellman(least, discount, lambda, start, fit backup, norm, bound, exact, name)

@@ -93,6 +93,7 @@ module StateWeights =
 
     /// The share of time that a policy spends in each state in the long run: mu = mu P, where an episode that ends starts anew, in the initial states (all as likely; in every state with actions
     /// if the model names none). Terminal states have no share. Where there are several classes of states that are never left, each has the share of the starts that end up in it.
+    /// The work grows with the third power of the largest class: for some thousand states.
     let stationary (cancellation: CancellationToken) (policy: Policy) (model: Model) : float[] =
         let struct (rows, start) = restarted policy model
         let law = Array.zeroCreate<float> model.StateCount

@@ -45,8 +45,10 @@ let private measuredNorm (weights: float[]) (apply: float[] -> float[]) =
             n,
             n,
             fun i j ->
-                if weights[i] = 0.0 || weights[j] = 0.0 then 0.0
-                else sqrt weights[i] * images[j].[i] / sqrt weights[j]
+                if weights[i] = 0.0 || weights[j] = 0.0 then
+                    0.0
+                else
+                    sqrt weights[i] * images[j].[i] / sqrt weights[j]
         )
 
     scaled.L2Norm()
@@ -140,8 +142,7 @@ let private sloped (model: Model) =
     Policy.Stochastic(model, weights)
 
 // Nobody acts: the operator is the constant zero.
-let private still (model: Model) : Operator<float[]> =
-    Operator.onVectors "nobody acts" 0.0 (fun _ -> Array.zeroCreate model.StateCount)
+let private still (model: Model) : Operator<float[]> = Operator.onVectors "nobody acts" 0.0 (fun _ -> Array.zeroCreate model.StateCount)
 
 let private onStationary lambda (model: Model) discount =
     if not (acts model) then
@@ -244,8 +245,7 @@ let ``the modulus is the norm of the linear part, for any weights, and at most g
 
                 within 1e-8 (claimed bellman) measured
                 .&. ((not stationary || measured <= closed + 1e-9) |> Prop.label $"{measured} <= {closed}")
-                .&. (claims = (if bellman.Modulus < 1.0 then [ bellman.Modulus ] else [])
-                     |> Prop.label $"claims {claims}")
+                .&. (claims = (if bellman.Modulus < 1.0 then [ bellman.Modulus ] else []) |> Prop.label $"claims {claims}")
                 .&. (bellman.Modulus <= bellman.ModulusBound |> Prop.label $"{bellman.Modulus} <= {bellman.ModulusBound}"))
             |> List.reduce (.&.)
 
@@ -260,7 +260,10 @@ let ``weights of discounted visits contract by the root of the discount`` () =
         let policy = policyOf (Generator seed) model
         let polytope = OccupancyPolytope.Create(model, 0.9)
         let d = Occupancy.ofPolicy none policy polytope
-        let visits = Array.init 8 (fun s -> Seq.sum (seq { for row in model.RowOffsets[s] .. model.RowOffsets[s + 1] - 1 -> d[row] }))
+
+        let visits =
+            Array.init 8 (fun s -> Seq.sum (seq { for row in model.RowOffsets[s] .. model.RowOffsets[s + 1] - 1 -> d[row] }))
+
         let bellman = projected model 0.9 policy 0.0 visits
         Assert.True(bellman.ModulusBound <= sqrt 0.9 + 1e-9, $"{bellman.ModulusBound}")
         Assert.True(bellman.Modulus <= bellman.ModulusBound)
@@ -290,11 +293,13 @@ let ``the fixed point solves the projected equation, within its bound of the val
                 (allWithin 1e-8 (problem.Operator.Apply found.Values) found.Values |> Prop.label "fixed point")
                 .&. allWithin 1e-8 problem.Exact exact
                 .&. (abs (found.Error - error) <= size |> Prop.label $"error {found.Error} = {error}")
-                .&. (abs (found.LeastError - problem.Projection.Metric.Distance exact best) <= size
-                     |> Prop.label "least error")
+                .&. (abs (found.LeastError - problem.Projection.Metric.Distance exact best) <= size |> Prop.label "least error")
                 .&. (found.Error <= found.ErrorBound + size |> Prop.label $"{found.Error} <= {found.ErrorBound}")
                 .&. (found.LeastError <= found.Error + size |> Prop.label "nothing is nearer than the projection")
-                .&. (if lambda < 1.0 then trivial else allWithin 1e-8 found.Values best |> Prop.label "at l = 1 the projection itself"))
+                .&. (if lambda < 1.0 then
+                         trivial
+                     else
+                         allWithin 1e-8 found.Values best |> Prop.label "at l = 1 the projection itself"))
             |> List.reduce (.&.)
 
     holds (law _.Solve())
@@ -303,8 +308,7 @@ let ``the fixed point solves the projected equation, within its bound of the val
     refuted (
         law (fun problem ->
             let found = problem.Solve()
-            { found with Values = Array.map (fun v -> 1.001 * v) found.Values }
-        )
+            { found with Values = Array.map (fun v -> 1.001 * v) found.Values })
     )
 
     refuted (law (fun problem -> let found = problem.Solve() in { found with ErrorBound = found.LeastError }))
@@ -400,6 +404,43 @@ let ``the bound is met: a cycle and a cosine`` () =
     Assert.Equal(gamma, found.Modulus, 9)
     Assert.Equal(1.0, found.Error / found.ErrorBound, 6)
 
+[<Fact>]
+let ``claims of weighted norms are joined only where the weights are the same`` () =
+    let model = Garnet.create (Generator 1) 5 2 3
+    let policy = Policy.Uniform model
+    let kept = StateWeights.stationary none policy model
+    let other = kept |> Array.mapi (fun s w -> if s = 0 then 1.1 * w else w)
+    let along weights lambda = (projected model 0.9 policy lambda weights).Operator
+    let twice = Operator.compose (along kept 0.0) (along kept 0.5)
+    let key = MetricKey.WeightedEuclidean(List.ofArray kept)
+    let modulus operator = (Operator.tryClaim key operator).Value.Modulus
+    Assert.Equal(modulus (along kept 0.0) * modulus (along kept 0.5), modulus twice, 12)
+    Assert.Empty (Operator.compose (along kept 0.0) (along other 0.5)).Claims
+    Assert.True((Metric.weightedEuclidean kept).Separates)
+    Assert.False((Metric.weightedEuclidean [| 1.0; 0.0 |]).Separates)
+
+    Assert.Equal(
+        sqrt (2.0 * 9.0 + 0.5 * 4.0),
+        (Metric.weightedEuclidean [| 2.0; 0.0; 0.5 |]).Distance [| 3.0; infinity; 1.0 |] [| 0.0; 7.0; 3.0 |],
+        12
+    )
+
+[<Fact>]
+let ``beyond the size of dense solves it is the same operator`` () =
+    let model = Garnet.create (Generator 4) 650 2 3
+    let policy = Policy.Uniform model
+    let weights = StateWeights.stationary none policy model
+    let features = Features.OfStates(model, fun s -> [| 1.0; sin (float s); cos (float s) |])
+    let bellman = ProjectedBellman.Create(model, 0.9, policy, 0.5, features, weights, none)
+    let trace = TraceOperator.evaluation model 0.9 policy 0.5
+    let least = LeastSquares.Create(features, weights)
+    let generator = Generator 5
+    let x = Array.init 650 (fun _ -> generator.Uniform())
+    Assert.True(Metric.sup.Distance (bellman.Operator.Apply x) (least.Project(trace.Apply x)) < 1e-9)
+    Assert.InRange(bellman.Modulus, 0.0, 0.9 * 0.5 / 0.55 + 1e-9)
+    let found = bellman.Solve()
+    Assert.True(found.Error <= found.ErrorBound && found.LeastError <= found.Error + 1e-12)
+
 // What a log can tell: no shares of continuations.
 let private plainOf (case: Case) =
     let whole (outcome: OutcomeSketch) = if outcome.Continuation = 0.5 then { outcome with Continuation = 1.0 } else outcome
@@ -434,8 +475,7 @@ let ``LSTD(0) from a log is the fixed point of the model that the log tells of, 
 
                 let featureOf s = features[s].ToArray()
 
-                let found =
-                    change (Lstd.ofLog none discount 0.0 featureOf (if ratios then ValueSome probability else ValueNone) log)
+                let found = change (Lstd.ofLog none discount 0.0 featureOf (if ratios then ValueSome probability else ValueNone) log)
 
                 // What the update expects is that of the projected equation, even where nothing contracts.
                 let expected = (ProjectedBellman.Create(estimate, discount, other, 0.0, features, visits, none)).Solve()
@@ -459,7 +499,11 @@ let ``LSTD(1) from whole episodes is the regression of returns on features`` () 
 
             sketch.States
             |> List.iteri (fun s actions ->
-                let actions = if actions.IsEmpty then [ 0, [ { Next = 0; Weight = 1; Reward = 1.0; Continuation = 1.0 } ] ] else actions
+                let actions =
+                    if actions.IsEmpty then
+                        [ 0, [ { Next = 0; Weight = 1; Reward = 1.0; Continuation = 1.0 } ] ]
+                    else
+                        actions
 
                 for a, outcomes in actions do
                     let total = outcomes |> List.sumBy _.Weight |> float
@@ -503,6 +547,7 @@ let ``a recorded log is what its seed says, and possible`` () =
     Assert.NotEqual<LogStep[]>(first.Steps.ToArray(), other.Steps.ToArray())
     Assert.Equal(50, first.Steps.ToArray() |> Array.filter _.Starts |> Array.length)
     let number = Collections.Generic.Dictionary<string, int>()
+
     for s in 0 .. model.StateCount - 1 do
         number[model.StateName s] <- s
 
@@ -527,15 +572,13 @@ let ``bad input is named`` () =
     let policy = Policy.Uniform model
     let good = Features.OfStates(model, fun s -> [| 1.0; float s |])
     let mu = StateWeights.uniform model
-    let create lambda (features: Features) weights =
-        ProjectedBellman.Create(model, 0.9, policy, lambda, features, weights, none)
+    let create lambda (features: Features) weights = ProjectedBellman.Create(model, 0.9, policy, lambda, features, weights, none)
 
     refuses "rows" "at least one place" (fun () -> Features.Create [||])
     refuses "rows" "place 1 must have 2 features like place 0 but has 1" (fun () -> Features.Create [| [| 1.0; 0.0 |]; [| 1.0 |] |])
     refuses "rows" "feature 1 of place 0 must be finite but is NaN" (fun () -> Features.Create [| [| 1.0; nan |] |])
 
-    refuses "rows" "feature 2 is a combination" (fun () ->
-        Features.Create(Array.init 5 (fun i -> [| 1.0; float i; 3.0 - 0.1 * float i |])))
+    refuses "rows" "feature 2 is a combination" (fun () -> Features.Create(Array.init 5 (fun i -> [| 1.0; float i; 3.0 - 0.1 * float i |])))
 
     refuses "rows" "feature 0 is a combination" (fun () -> Features.Create [| [| 0.0; 1.0 |]; [| 0.0; 2.0 |] |])
     refuses "lambda" "is 1.5" (fun () -> create 1.5 good mu)

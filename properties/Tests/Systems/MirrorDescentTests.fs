@@ -16,7 +16,9 @@ let private none = CancellationToken.None
 let private nothing = true |> Prop.label "nothing to be said"
 
 let private exactly sweeps = { MirrorDescentOptions.standard with Sweeps = sweeps; Samples = 0 }
-let private apart (model: Model) = Features.OfFunction(model.RowCount, fun i -> Array.init model.RowCount (fun j -> if i = j then 1.0 else 0.0))
+
+let private apart (model: Model) =
+    Features.OfFunction(model.RowCount, fun i -> Array.init model.RowCount (fun j -> if i = j then 1.0 else 0.0))
 
 // A regression: so many places and features from the draw, all numbers ordinary.
 type private Regression = { Features: Features; F: float[]; Generator: Generator }
@@ -46,7 +48,10 @@ let ``targets that the features can take are found exactly, whatever the weights
     refuted (
         law (fun problem target ->
             let phi = DenseMatrix.Create(problem.F.Length, problem.Features.Count, fun i j -> problem.Features[i].[j])
-            let weighted power = DenseMatrix.Create(problem.F.Length, problem.Features.Count, fun i j -> problem.Features[i].[j] / (problem.F[i] ** power))
+
+            let weighted power =
+                DenseMatrix.Create(problem.F.Length, problem.Features.Count, fun i j -> problem.Features[i].[j] / (problem.F[i] ** power))
+
             let g = (weighted 1.0).TransposeThisAndMultiply phi
             g.Solve((weighted 2.0).TransposeThisAndMultiply(DenseVector.OfArray target)).ToArray())
     )
@@ -55,8 +60,10 @@ let ``targets that the features can take are found exactly, whatever the weights
 let private recursion (off: float -> float) (keep: float -> float) sweeps discount (model: Model) =
     let best (s: float[]) =
         Array.init model.StateCount (fun state ->
-            if model.IsTerminal state then 0.0
-            else Seq.max (seq { for row in model.RowOffsets[state] .. model.RowOffsets[state + 1] - 1 -> s[row] }))
+            if model.IsTerminal state then
+                0.0
+            else
+                Seq.max (seq { for row in model.RowOffsets[state] .. model.RowOffsets[state + 1] - 1 -> s[row] }))
 
     let backup (v: float[]) =
         Array.init model.RowCount (fun row ->
@@ -115,7 +122,11 @@ let ``without noise the sweeps telescope, and come to the optimal values`` () =
     // Nothing taken off; nothing kept; not the discount.
     refuted (law (fun sweeps discount model -> let history, _, _ = recursion (fun _ -> 0.0) id sweeps discount model in history))
     refuted (law (fun sweeps discount model -> let history, _, _ = recursion id (fun _ -> 0.0) sweeps discount model in history))
-    refuted (law (fun sweeps discount model -> let history, _, _ = recursion (fun g -> 0.9 * g) (fun g -> 0.9 * g) sweeps discount model in history))
+
+    refuted (
+        law (fun sweeps discount model ->
+            let history, _, _ = recursion (fun g -> 0.9 * g) (fun g -> 0.9 * g) sweeps discount model in history)
+    )
 
 [<Fact>]
 let ``its values and policy are the optimal ones in the end, whatever f`` () =
@@ -127,7 +138,10 @@ let ``its values and policy are the optimal ones in the end, whatever f`` () =
         let optimal = PolicyIteration.solve RunOptions.standard (Bellman.Optimality(model, 0.9))
         Assert.True(Metric.sup.Distance found.Values optimal.Values < 1e-8)
         let bellman = Bellman.Optimality(model, 0.9)
-        let of' = (PolicyEvaluation.linear RunOptions.standard (Policy.Deterministic(model, ReadOnlySpan found.Policy)) bellman).Values
+
+        let of' =
+            (PolicyEvaluation.linear RunOptions.standard (Policy.Deterministic(model, ReadOnlySpan found.Policy)) bellman).Values
+
         Assert.True(Metric.sup.Distance of' optimal.Values < 1e-8)
 
 [<Fact>]
@@ -182,7 +196,12 @@ let ``weights of one over the variance are the best`` () =
         ]
         |> List.map (fun weights ->
             let others = of' weights
-            let least = (others - ours).Evd(MathNet.Numerics.LinearAlgebra.Symmetricity.Symmetric).EigenValues |> Seq.map _.Real |> Seq.min
+
+            let least =
+                (others - ours).Evd(MathNet.Numerics.LinearAlgebra.Symmetricity.Symmetric).EigenValues
+                |> Seq.map _.Real
+                |> Seq.min
+
             least >= -1e-8 * (1e-300 + others.FrobeniusNorm()) |> Prop.label $"least eigenvalue {least}")
         |> List.reduce (.&.)
 
@@ -239,7 +258,10 @@ let ``the same seed gives the same run, and samples come to expectations`` () =
     let model = Garnet.create (Generator 3) 5 2 3
     let features = apart model
     let f = Array.create model.RowCount 1.0
-    let run samples seed = (MirrorDescentIteration.solve { exactly 60 with Samples = samples } (Generator seed) 0.8 features f model).ActionValues
+
+    let run samples seed =
+        (MirrorDescentIteration.solve { exactly 60 with Samples = samples } (Generator seed) 0.8 features f model).ActionValues
+
     Assert.Equal<float[]>(run 10 1, run 10 1)
     Assert.NotEqual<float[]>(run 10 1, run 10 2)
     let off samples = Metric.sup.Distance (run samples 4) (run 0 4)
