@@ -80,6 +80,22 @@ public class ApproximationTests
     }
 
     [Fact]
+    public void TheExampleOfThePageRuns()
+    {
+        double[] Three(int row, int column) => [1, row, column];
+        var plain = Problems.FrozenLake().Discounted(0.95);
+        var best = plain.Solve();
+        var near = plain.Approximate(Three, best.Policy, new() { Trace = 0.8 });
+        var log = plain.Model.Record((state, action) => 0.25, episodes: 5000, seed: 1);
+        double[] Named(string cell) => Three(cell[1] - '0', cell[3] - '0');
+        var followed = log.Approximate(Named, discount: 0.95, new() { Trace = 0.8 });
+        var other = log.ApproximatePolicy(Named, cell => best.ActionOf(cell), discount: 0.95);
+        Assert.InRange(near.Error, near.LeastError, near.ErrorBound);
+        Assert.True(double.IsFinite(near.ValueOf("(0,0)")) && double.IsFinite(other.ValueOf("(0,0)")));
+        Assert.True(other.Steps < followed.Steps && double.IsFinite(followed.ValueAt(Three(9, 9))));
+    }
+
+    [Fact]
     public void AnotherPolicyIsWeighedByRatios()
     {
         // Two ways with rewards 1 and 3, then the end.

@@ -45,9 +45,14 @@ type LeastSquares private (features: Features, weights: float[], roots: float[],
         let factors = scaled.QR Factorization.QRMethod.Thin
         LeastSquares(features, Array.copy weights, roots, factors.Q, factors.R)
 
-    /// theta: the weights of the features that fit the target best.
+    /// theta: the weights of the features that fit the target best. The target is finite where there is weight; elsewhere it is not read.
     member _.Fit(target: float[]) : float[] =
         Shape.requireLength (nameof target) features.Places target.Length
+
+        for i in 0 .. target.Length - 1 do
+            if roots[i] > 0.0 && not (Double.IsFinite target[i]) then
+                invalidArg (nameof target) $"the target of place {i} must be finite but is {target[i]}"
+
         let scaled = DenseVector.Create(target.Length, fun i -> if roots[i] > 0.0 then roots[i] * target[i] else 0.0)
         r.Solve(q.TransposeThisAndMultiply scaled).ToArray()
 

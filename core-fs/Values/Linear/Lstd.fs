@@ -59,7 +59,9 @@ module Lstd =
                         (nameof policy)
                         $"the probability of state '{log.StateNames[step.State]}', action '{log.ActionNames[step.Action]}' must lie in [0, 1] but is {p}"
 
-                if p = 0.0 then 0.0 else p / behaviour step.State step.Action
+                // Steps without weight tell nothing of what was followed.
+                let b = behaviour step.State step.Action
+                if p > 0.0 && b > 0.0 then p / b else 0.0
 
     /// The values of the policy that was followed (no policy), or of another one, given by the probability of an action (second) in a state (first), by their numbers in the log; features of
     /// terminal states are not read, those of others by the state's number. l lies in [0, 1], the discount in [0, 1). Throws an ArgumentException where a number is out of range, and where the steps do not

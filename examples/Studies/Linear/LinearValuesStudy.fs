@@ -208,7 +208,7 @@ type LinearValuesStudy() =
                     Findings.calibratedOn
                         day
                         $"random walk, {counts[last]} whole episodes: LSTD(0.8) from the model's fixed point, relative"
-                        0.1
+                        0.05
                         Relation.AtMost
                         whole[last]
                     Findings.calibratedOn
@@ -236,18 +236,18 @@ type LinearValuesStudy() =
             Figures =
                 [|
                     LineFigure(
-                        "Weights, step by step, from 1 (Baird's star: their length, steps of 0.5)",
+                        "Where the weights of states decide",
                         "step",
-                        "|theta|",
+                        "length of theta",
                         [|
                             Worlds.curve "two states, even weights: 1.188 a step" (Array.init 61 float) uniform
-                            Worlds.curve "Baird's star, even weights" (Array.init 61 float) starWeights
+                            Worlds.curve "Baird's star, even weights, steps of 0.5" (Array.init 61 float) starWeights
                             Worlds.curve "two states, weights of the policy: 0.99 a step" (Array.init 61 float) kept
                         |],
                         true
                     )
                     LineFigure(
-                        "A cycle on which the bound is met: errors by the reach of traces",
+                        "A cycle on which the bound is met",
                         "lambda",
                         "error / least error",
                         [|
@@ -257,9 +257,9 @@ type LinearValuesStudy() =
                         false
                     )
                     LineFigure(
-                        "LSTD(0.8) from logs of a random walk: distance from the model's fixed point",
+                        "LSTD(0.8) from logs of a random walk",
                         "episodes",
-                        "relative distance",
+                        "distance from the model's fixed point",
                         [|
                             Worlds.curve "whole episodes" (counts |> Array.map float) whole
                             Worlds.curve $"cut off after {longest} steps" (counts |> Array.map float) cut

@@ -587,6 +587,7 @@ let ``bad input is named`` () =
     refuses "features" "4 states but are of 3" (fun () -> create 0.0 (Features.OfFunction(3, fun s -> [| float (s + 1) |])) mu)
     refuses "weights" "must be positive but none is" (fun () -> Metric.weightedEuclidean [| 0.0; 0.0 |])
 
+    refuses "target" "place 1 must be finite but is NaN" (fun () -> (LeastSquares.Create(good, mu)).Fit [| 0.0; nan; 0.0; 0.0 |])
     let ending = Chain.randomWalk 3 0.5
     let log = Recording.record (Generator 1) 5 100 none (Policy.Uniform ending) ending
     refuses "discount" "is 1" (fun () -> Lstd.ofLog none 1.0 0.0 (fun _ -> [| 1.0 |]) ValueNone log)
