@@ -85,7 +85,8 @@ type LinearMdviStudy() =
     static let deviations floor (values: float[]) (model: Model) =
         MirrorDescentIteration.variances values model |> Array.map (fun v -> Math.Max(floor, sqrt v))
 
-    override _.Run(seed, quick, progress, cancellation) =
+    override _.Run(seed, _, progress, cancellation) =
+        // Five seconds: what is quick needs no less.
         let generator = Generator seed
         let gamma = 0.9
         let rms (x: float[]) = sqrt (Array.averageBy (fun v -> v * v) x)
@@ -124,7 +125,7 @@ type LinearMdviStudy() =
             |> Array.max
 
         // Least squares by 1 / variance against plain ones.
-        let places, width, trials = 40, 4, (if quick then 800 else 3000)
+        let places, width, trials = 40, 4, 3000
         let random = generator.Split()
         let design = Features.OfFunction(places, fun _ -> Array.init width (fun _ -> Sampling.normal random))
         let sd = Array.init places (fun i -> if i < places / 2 then 0.1 else 5.0)
@@ -149,7 +150,7 @@ type LinearMdviStudy() =
 
         // A linear decision process with one noisy direction.
         let model, features = branch
-        let repeats, sweeps = (if quick then 20 else 60), 120
+        let repeats, sweeps = 60, 120
         let optimal = (PolicyIteration.solve RunOptions.standard (Bellman.Optimality(model, gamma))).Values
         let exact = MirrorDescentIteration.variances optimal model |> Array.map sqrt
         let contrast = exact[quiet.Length] / exact[0]
@@ -189,7 +190,7 @@ type LinearMdviStudy() =
                 result)
 
         // The hard instance: losses of policies.
-        let instances = if quick then 8 else 40
+        let instances = 40
         let hardOptions = { options with Sweeps = 150; Samples = 100 }
 
         let losses =
