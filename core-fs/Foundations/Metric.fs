@@ -15,6 +15,8 @@ type MetricKey =
     | Span
     /// The root of the sum of squares.
     | Euclidean
+    /// The root of the sum of squares, each with its weight.
+    | WeightedEuclidean of weights: float list
     /// The larger of two distances, one for each part of a pair.
     | Product of MetricKey * MetricKey
     /// The largest over places (states, or states and actions) of a distance between laws, by that distance's name.
@@ -29,6 +31,7 @@ type MetricKey =
         | WeightedSup weights -> $"weighted sup ({weights.Length} weights)"
         | Span -> "span"
         | Euclidean -> "Euclidean"
+        | WeightedEuclidean weights -> $"weighted Euclidean ({weights.Length} weights)"
         | Product(left, right) -> $"max({left}, {right})"
         | Statewise distance -> $"sup {distance}"
         | Conjugated(map, inner) -> $"{inner} through {map}"
@@ -117,6 +120,35 @@ module Metric =
                 fun x y ->
                     Shape.requireLength "y" x.Length y.Length
                     if x.Length = 0 then 0.0 else TensorPrimitives.Distance(ReadOnlySpan x, ReadOnlySpan y)
+        }
+
+    /// d(x, y) = sqrt(sum over i of w(i) (x(i) - y(i))^2), for finite weights that are not negative and not all zero. Where a weight is zero it is a seminorm: it does not separate.
+    let weightedEuclidean (weights: float[]) : Metric<float[]> =
+        match weights |> Array.tryFindIndex (fun w -> not (w >= 0.0 && Double.IsFinite w)) with
+        | Some i -> invalidArg (nameof weights) $"weight {i} must be finite and not negative but is {weights[i]}"
+        | None -> ()
+
+        if weights |> Array.forall (fun w -> w = 0.0) then
+            invalidArg (nameof weights) $"one of the {weights.Length} weights must be positive but none is"
+
+        let weights = Array.copy weights
+
+        {
+            Key = MetricKey.WeightedEuclidean(List.ofArray weights)
+            Convex = true
+            Separates = weights |> Array.forall (fun w -> w > 0.0)
+            Distance =
+                fun x y ->
+                    Shape.requireLength "x" weights.Length x.Length
+                    Shape.requireLength "y" weights.Length y.Length
+                    let mutable sum = 0.0
+
+                    for i in 0 .. x.Length - 1 do
+                        // What has no weight is not looked at, infinite or not.
+                        if weights[i] > 0.0 then
+                            sum <- sum + weights[i] * (x[i] - y[i]) * (x[i] - y[i])
+
+                    sqrt sum
         }
 
     /// d((x, y), (x', y')) = max(d(x, x'), d(y, y')).

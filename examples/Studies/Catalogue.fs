@@ -19,6 +19,8 @@ module Catalogue =
             WindyCorridorsStudy()
             DriftingWindStudy()
             ModelCorrectionStudy()
+            LinearValuesStudy()
+            LinearMdviStudy()
             interpolant
             GaussianInterpolantStudy()
             DataCouplingStudy()

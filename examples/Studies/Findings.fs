@@ -25,6 +25,10 @@ module internal Findings =
     let calibrated (text: string) (expected: float) (relation: Relation) (measured: float) : Finding =
         finding text expected relation 0.0 "calibrated 2026-11-25, then frozen" measured
 
+    /// The same, chosen on another day.
+    let calibratedOn (day: string) (text: string) (expected: float) (relation: Relation) (measured: float) : Finding =
+        finding text expected relation 0.0 $"calibrated {day}, then frozen" measured
+
     /// A target that was stated before anything was measured.
     let target (text: string) (expected: float) (relation: Relation) (source: string) (measured: float) : Finding =
         finding text expected relation 0.0 $"target: {source}" measured

@@ -9,7 +9,9 @@ public sealed class TransitionLog
 {
     private readonly Core.Values.TransitionLog core;
 
-    private TransitionLog(Core.Values.TransitionLog core) => this.core = core;
+    internal TransitionLog(Core.Values.TransitionLog core) => this.core = core;
+
+    internal Core.Values.TransitionLog Core => core;
 
     /// <summary>Loads a log in .csv or .parquet with the columns state, action, reward, next_state, terminated[, truncated][, weight][, episode].</summary>
     /// <exception cref="ModelFileException">The file is wrong: every problem with its line or row.</exception>
