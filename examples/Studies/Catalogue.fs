@@ -19,6 +19,8 @@ module Catalogue =
             WindyCorridorsStudy()
             DriftingWindStudy()
             ModelCorrectionStudy()
+            ConservativeStudy()
+            MunchausenStudy()
             interpolant
             GaussianInterpolantStudy()
             DataCouplingStudy()

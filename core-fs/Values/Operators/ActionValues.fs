@@ -38,12 +38,10 @@ module ActionValues =
             best)
 
     /// For each state the action of its row; -1 where there is no row.
-    let actionsOf (model: Model) (rows: int[]) : int[] =
-        rows |> Array.map (fun row -> if row < 0 then -1 else model.rowActions[row])
+    let actionsOf (model: Model) (rows: int[]) : int[] = rows |> Array.map (fun row -> if row < 0 then -1 else model.rowActions[row])
 
     /// For each state Q(s, a) at its row; zero where there is no row.
-    let at (rows: int[]) (actionValues: float[]) : float[] =
-        rows |> Array.map (fun row -> if row < 0 then 0.0 else actionValues[row])
+    let at (rows: int[]) (actionValues: float[]) : float[] = rows |> Array.map (fun row -> if row < 0 then 0.0 else actionValues[row])
 
     /// Q(s, a) = sum over s' of P (r + gamma V(s')): one step ahead of values of states. The model has probabilities, not intervals (ArgumentException).
     let ofValues (model: Model) (discount: float) (values: float[]) : float[] =

@@ -91,7 +91,13 @@ module ConservativeBellman =
 
     /// The action values for which T^q gives the mean rewards of the rows: the fixed point of Q = rewards + gamma P Q(., argmax q), with its bound.
     /// Rewards that are no finite number are refused (ArgumentException).
-    let actionValues (options: RunOptions) (model: Model) (discount: float) (policy: Policy) (rewards: float[]) : FixedPointResult<float[]> =
+    let actionValues
+        (options: RunOptions)
+        (model: Model)
+        (discount: float)
+        (policy: Policy)
+        (rewards: float[])
+        : FixedPointResult<float[]> =
         Shape.requireLength (nameof rewards) model.RowCount rewards.Length
         Shape.requireFinite (nameof rewards) rewards
         let kernel = ActionValues.kernel "the conservative operator" model discount

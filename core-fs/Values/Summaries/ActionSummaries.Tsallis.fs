@@ -38,14 +38,7 @@ module internal TsallisThreshold =
 
     /// Writes slope (sign q - best) over the values, for the slope (index - 1) / (temperature index), and finds the level at which
     /// sum m (slope (sign q - best) + level)+^(1/(index - 1)) is one, for prior weights m from a place on, all one if there are none. Returns the best value and the level.
-    let find
-        (index: float)
-        (temperature: float)
-        (sign: float)
-        (prior: float[])
-        (firstRow: int)
-        (q: Span<float>)
-        : struct (float * float) =
+    let find (index: float) (temperature: float) (sign: float) (prior: float[]) (firstRow: int) (q: Span<float>) : struct (float * float) =
         let mutable best = Double.NegativeInfinity
         let mutable bestWeight = 1.0
 

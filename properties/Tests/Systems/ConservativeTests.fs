@@ -139,7 +139,8 @@ let ``(1) the bound that is stated holds`` () =
         let mean = ActionValues.ofValues model case.Sketch.Discount (Array.zeroCreate model.StateCount)
         let gap = Metric.sup.Distance rewards mean
 
-        (found.Bound <= 1e-8 + 1e-10 * size / (1.0 - case.Sketch.Discount) |> Prop.label $"bound {found.Bound} at size {size}")
+        (found.Bound <= 1e-8 + 1e-10 * size / (1.0 - case.Sketch.Discount)
+         |> Prop.label $"bound {found.Bound} at size {size}")
         .&. (gap <= share * (2.0 * found.Bound + 1e-14 * size) |> Prop.label $"gap {gap}, bound {found.Bound}")
         .&. (residual <= 1e-10 * size / (1.0 - case.Sketch.Discount) |> Prop.label $"residual {residual}")
 
@@ -270,7 +271,9 @@ let ``(5) a policy whose likeliest actions are optimal has the fixed point of th
 
                 weights[first + chosen] <- weights[first + chosen] + 0.51
 
-        let found = ConservativeBellman.solve options Direction.Maximise model case.Sketch.Discount (Policy.Stochastic(model, weights))
+        let found =
+            ConservativeBellman.solve options Direction.Maximise model case.Sketch.Discount (Policy.Stochastic(model, weights))
+
         allWithin 1e-8 found.ActionValues best
 
     holds (law (fun solution s a -> solution.Policy[s] = a))

@@ -11,12 +11,7 @@ open ValueFlow.Laws
 open ValueFlow.Tests.Systems.Judge
 
 /// Action values in quarters, weights of a prior and of another policy, and numbers for index and temperature.
-type Sketch =
-    {
-        Actions: NonEmptyArray<struct (int * PositiveInt * NonNegativeInt)>
-        Index: int
-        Heat: int
-    }
+type Sketch = { Actions: NonEmptyArray<struct (int * PositiveInt * NonNegativeInt)>; Index: int; Heat: int }
 
 let private normalised (weights: float[]) = let total = Array.sum weights in weights |> Array.map (fun w -> w / total)
 let private values sketch = sketch.Actions.Get |> Array.map (fun struct (x, _, _) -> float (x % 64) / 4.0)
@@ -26,7 +21,11 @@ let private heat sketch = [| 0.01; 0.3; 1.0; 5.0 |][abs (sketch.Heat % 4)]
 
 let private other sketch =
     let weights = sketch.Actions.Get |> Array.map (fun struct (_, _, w) -> float w.Get)
-    if Array.sum weights > 0.0 then normalised weights else Array.create weights.Length (1.0 / float weights.Length)
+
+    if Array.sum weights > 0.0 then
+        normalised weights
+    else
+        Array.create weights.Length (1.0 / float weights.Length)
 
 let private tried (law: Sketch -> Property) =
     Check.One(Config.QuickThrowOnFailure.WithMaxTest(300).WithReplay(seed, 1UL).WithQuietOnSuccess(true), law)
@@ -141,7 +140,15 @@ let ``(3) the divergence is zero only at the prior, and chi-square and relative 
     fails (law (fun q p m -> -(TsallisPolicy.divergence q p m)))
 
     let conjugate q (p: float[]) (m: float[]) =
-        Array.fold2 (fun sum p m -> if p > 0.0 then sum + p * TsallisPolicy.boundedLogarithm q (p / m) * (if q = 1.0 then 1.0 else q) else sum) 0.0 p m
+        Array.fold2
+            (fun sum p m ->
+                if p > 0.0 then
+                    sum + p * TsallisPolicy.boundedLogarithm q (p / m) * (if q = 1.0 then 1.0 else q)
+                else
+                    sum)
+            0.0
+            p
+            m
 
     fails (law conjugate)
     fails (law (fun _ p m -> MaximumEntropy.divergence p m))
@@ -150,7 +157,12 @@ let ``(3) the divergence is zero only at the prior, and chi-square and relative 
 let ``logarithms agree with their powers`` () =
     for q in [ 1.0001; 1.5; 2.0; 7.0 ] do
         for x in [ 1e-3; 0.2; 1.0; 3.0 ] do
-            Assert.Equal((Math.Pow(x, 1.0 - q) - 1.0) / (1.0 - q), TsallisPolicy.logarithm q x, 1e-9 * (1.0 + abs (TsallisPolicy.logarithm q x)))
+            Assert.Equal(
+                (Math.Pow(x, 1.0 - q) - 1.0) / (1.0 - q),
+                TsallisPolicy.logarithm q x,
+                1e-9 * (1.0 + abs (TsallisPolicy.logarithm q x))
+            )
+
             Assert.Equal(-(TsallisPolicy.logarithm q (1.0 / x)), TsallisPolicy.boundedLogarithm q x, 1e-9)
 
         Assert.Equal(-1.0 / (q - 1.0), TsallisPolicy.boundedLogarithm q 0.0)
@@ -162,7 +174,12 @@ let ``logarithms agree with their powers`` () =
 let ``(5) the support lies in the prior's, and ends at the threshold`` () =
     let law (policy: float -> float -> float[] -> float[] -> float[]) sketch =
         // Some actions have no prior probability.
-        let m = if Array.exists2 (fun p m -> p > 0.0 && m > 0.0) (other sketch) (prior sketch) then other sketch else prior sketch
+        let m =
+            if Array.exists2 (fun p m -> p > 0.0 && m > 0.0) (other sketch) (prior sketch) then
+                other sketch
+            else
+                prior sketch
+
         let q, t, x = index sketch, heat sketch, values sketch
         let p = policy q t m x
         let inside = Array.forall2 (fun p m -> m > 0.0 || p = 0.0) p m |> Prop.label $"support of %A{p} in that of %A{m}"
@@ -243,7 +260,13 @@ let ``(1) as q goes to one it becomes Munchausen value iteration, in proportion 
     holds (law sweep)
     // The log-policy without its temperature, or left out where q is above one.
     let bare settings model discount q =
-        sweep { settings with Weight = (if settings.Index > 1.0 then min 1.0 (settings.Weight / settings.Temperature) else settings.Weight) } model discount q
+        sweep
+            { settings with
+                Weight = (if settings.Index > 1.0 then min 1.0 (settings.Weight / settings.Temperature) else settings.Weight)
+            }
+            model
+            discount
+            q
 
     refuted (law bare)
     refuted (law (fun settings -> sweep { settings with Weight = (if settings.Index > 1.0 then 0.0 else settings.Weight) }))
@@ -254,7 +277,14 @@ let ``without the log-policy it is value iteration with an entropy`` () =
         let model = ModelSketch.toModel case.Sketch
         let discount = min 0.9 case.Sketch.Discount
         let scale = 1.0 + (Bellman.Optimality(model, discount)).Kernel.LargestReward
-        let settings = { Munchausen.standard with Index = [| 1.5; 2.0; 3.0 |][case.Draw % 3]; Temperature = scale; Weight = weight }
+
+        let settings =
+            { Munchausen.standard with
+                Index = [| 1.5; 2.0; 3.0 |][case.Draw % 3]
+                Temperature = scale
+                Weight = weight
+            }
+
         let soft = Bellman.Create(model, discount, Expectation(), Tsallis(settings.Index, scale, ValueNone, Direction.Maximise))
         let values = (ValueIteration.solve { RunOptions.standard with Tolerance = 1e-10 * scale } soft).Values
         let q = sweeps (Munchausen.sweep settings model discount [||]) 300 model
@@ -266,7 +296,9 @@ let ``without the log-policy it is value iteration with an entropy`` () =
 
 // The sketch with every reward the other way round.
 let private mirrored (case: Case) =
-    let turned = List.map (fun (a, outcomes) -> a, outcomes |> List.map (fun (o: OutcomeSketch) -> { o with Reward = -o.Reward }))
+    let turned =
+        List.map (fun (a, outcomes) -> a, outcomes |> List.map (fun (o: OutcomeSketch) -> { o with Reward = -o.Reward }))
+
     { case with Sketch = { case.Sketch with States = case.Sketch.States |> List.map turned } }
 
 [<Fact>]
@@ -304,8 +336,7 @@ let ``(4) with a fixed prior the operator is monotone and contracts by the disco
             (Law.checkWith options law (Subject.family $"regularised({index})" make)).Require()
 
         let mutant (apply: Model -> float -> float[] -> float[]) =
-            Subject.family "mutant" (fun model discount ->
-                { make model discount with Apply = apply model discount; ApplyInto = ValueNone })
+            Subject.family "mutant" (fun model discount -> { make model discount with Apply = apply model discount; ApplyInto = ValueNone })
 
         // The prior follows the values, as the last policy of the recursion does: sum p_V (r + gamma P V), without what it costs to follow.
         let following (model: Model) discount (values: float[]) =
