@@ -94,6 +94,20 @@ public class ConservativeTests
         Assert.True(problem.SolveMunchausen(new() { Temperature = 3 }).Probability(middle, idle) > 0);
     }
 
+    // The example of docs/csharp.md.
+    [Fact]
+    public void TheExampleOfThePageRuns()
+    {
+        var lake = Problems.FrozenLake();
+        var problem = lake.Discounted(0.95);
+        var known = problem.EvaluateConservatively((state, action) => action == 1 ? 0.4 : 0.2);
+        var better = problem.Evaluate(known.Improved);
+        Assert.True(better.Values[0] > known.Values[0]);
+        var soft = problem.SolveMunchausen(new() { Index = 2, Temperature = 0.01 });
+        Assert.Equal("converged: the tolerance was reached", soft.OutcomeText);
+        Assert.InRange(problem.Evaluate(soft.Policy).Values[0], better.Values[0], problem.Solve().Values[0] + 1e-7);
+    }
+
     [Fact]
     public void WhatDoesNotFitIsNamed()
     {

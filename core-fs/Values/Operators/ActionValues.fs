@@ -26,6 +26,7 @@ module ActionValues =
     /// For each state the row of its largest (for costs its smallest) entry, the first among equals; -1 in a terminal state.
     let greedyRows (direction: Direction) (model: Model) (actionValues: float[]) : int[] =
         Shape.requireLength (nameof actionValues) model.RowCount actionValues.Length
+        Shape.requireFinite (nameof actionValues) actionValues
         let sign = if direction = Direction.Maximise then 1.0 else -1.0
 
         Array.init model.StateCount (fun s ->
@@ -46,5 +47,6 @@ module ActionValues =
     /// Q(s, a) = sum over s' of P (r + gamma V(s')): one step ahead of values of states. The model has probabilities, not intervals (ArgumentException).
     let ofValues (model: Model) (discount: float) (values: float[]) : float[] =
         Shape.requireLength (nameof values) model.StateCount values.Length
+        Shape.requireFinite (nameof values) values
         let kernel = kernel "an expectation" model discount
         Array.init model.RowCount (backup kernel kernel.RowRewards values)

@@ -69,6 +69,7 @@ module ConservativeBellman =
     /// <c>actionValues</c>. A trajectory is ranked by the sum of these.
     let inverse (model: Model) (discount: float) (policy: Policy) (actionValues: float[]) : float[] =
         Shape.requireLength (nameof actionValues) model.RowCount actionValues.Length
+        Shape.requireFinite (nameof actionValues) actionValues
         let kernel = ActionValues.kernel "the inverse of the conservative operator" model discount
         let values = ActionValues.at (followed model policy) actionValues
         let none = Array.zeroCreate model.RowCount

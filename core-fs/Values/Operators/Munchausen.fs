@@ -103,9 +103,11 @@ module Munchausen =
 
         fun noise actionValues ->
             Shape.requireLength (nameof actionValues) model.RowCount actionValues.Length
+            Shape.requireFinite (nameof actionValues) actionValues
 
             if noise.Length > 0 then
                 Shape.requireLength (nameof noise) model.RowCount noise.Length
+                Shape.requireFinite (nameof noise) noise
 
             let law = laws settings model actionValues
             let logarithms = logarithms settings model actionValues law

@@ -216,10 +216,12 @@ type ConservativeStudy() =
                         0.0
                         "the inverse gives back the rewards"
                         (results |> Array.map (fun r -> abs (r.Any - r.Exact)) |> Array.max)
-                    Findings.calibrated
+                    Findings.exact
                         "specifications met after one exact step of improvement, less those that the model meets"
                         0.1
                         Relation.AtLeast
+                        0.0
+                        "calibrated 2026-11-28, then frozen"
                         (passRate 1 - passRate 0)
                     Findings.target
                         "learnt from 64 programs each: met by the conservative operator less those by the maximum, after equal steps"
