@@ -21,6 +21,8 @@ module Catalogue =
             ModelCorrectionStudy()
             LinearValuesStudy()
             LinearMdviStudy()
+            ConservativeStudy()
+            MunchausenStudy()
             interpolant
             GaussianInterpolantStudy()
             DataCouplingStudy()

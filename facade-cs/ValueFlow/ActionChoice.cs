@@ -75,7 +75,7 @@ public sealed class ActionChoice
     }
 
     /// <summary>The best mean value of a policy p plus t times its Tsallis entropy (1 - sum p^k) / (k - 1); with a prior m, less t times the divergence (sum m^(1-k) p^k - 1) / (k - 1). For costs its mirror image.</summary>
-    /// <param name="index">The index k, in [1.001, 1000]; 2 without a prior is sparsemax, near 1 it is the log-sum-exp.</param>
+    /// <param name="index">The index k, in [1.0001, 1000]; 2 without a prior is sparsemax, near 1 it is the log-sum-exp.</param>
     /// <param name="temperature">The temperature t, in units of reward; positive and finite.</param>
     /// <param name="prior">The probability of an action (second) in a state (first), summing to 1 in each state; none by default.</param>
     public static ActionChoice Tsallis(double index, double temperature, Func<int, int, double>? prior = null)

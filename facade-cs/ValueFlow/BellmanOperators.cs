@@ -61,6 +61,38 @@ public static class BellmanOperators
         return new(GapIncreasing.consistent(model.Core, discount));
     }
 
+    /// <summary>The conservative operator on action values (one for each state and action that it allows, by state): what follows is worth what the policy's likeliest action is worth. It is
+    /// monotone and contracts by the discount; its fixed point is found by <see cref="ConservativeEvaluationExtensions"/> as well.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="discount">In [0, 1).</param>
+    /// <param name="policy">The probability of an action (second) in a state (first).</param>
+    /// <exception cref="ArgumentException">A parameter is no good, or the model has intervals.</exception>
+    public static ValueOperator Conservative(DecisionModel model, double discount, Func<int, int, double> policy)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(policy);
+        return new(ConservativeBellman.@operator(model.Core, discount, Policies.Drawn(model.Core, policy)));
+    }
+
+    /// <summary>The inverse of the conservative operator: the mean reward of each state and action for which action values are right. The sum along a path ranks it.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="discount">In [0, 1).</param>
+    /// <param name="policy">The probability of an action (second) in a state (first).</param>
+    /// <param name="actionValues">One for each state and action that it allows, by state.</param>
+    /// <exception cref="ArgumentException">A parameter is no good, or the model has intervals.</exception>
+    public static double[] ConservativeRewards(
+        DecisionModel model,
+        double discount,
+        Func<int, int, double> policy,
+        IReadOnlyList<double> actionValues
+    )
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(policy);
+        ArgumentNullException.ThrowIfNull(actionValues);
+        return ConservativeBellman.inverse(model.Core, discount, Policies.Drawn(model.Core, policy), [.. actionValues]);
+    }
+
     /// <summary>The best policy against the worst laws that share one budget of total variation among the actions of a state; the policy may draw.</summary>
     /// <param name="model">The model.</param>
     /// <param name="discount">In [0, 1).</param>

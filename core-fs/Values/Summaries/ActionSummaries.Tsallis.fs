@@ -5,66 +5,105 @@ open System.Runtime.CompilerServices
 open TorchSharp
 open ValueFlow.Core.Foundations
 
-/// The row form: the threshold of the policy is found by a bracketed search.
-[<Struct; IsReadOnly>]
-type internal TsallisRow(index: float, temperature: float, sign: float, prior: float[]) =
-    interface IActionRowSummary with
-        member _.Value(q, firstRow) =
-            let mutable best = Double.NegativeInfinity
-            let mutable bestWeight = 1.0
+/// The threshold below which the policy of a Tsallis summary takes no action, found by a bracketed search.
+[<RequireQualifiedAccess>]
+module internal TsallisThreshold =
 
-            for place in 0 .. q.Length - 1 do
-                let weight = if prior.Length = 0 then 1.0 else prior[firstRow + place]
+    /// The least index: nearer to 1 the powers lose their digits, and 1 itself is the log-sum-exp.
+    [<Literal>]
+    let LeastIndex = 1.0001
 
-                if weight > 0.0 && sign * q[place] > best then
-                    best <- sign * q[place]
-                    bestWeight <- weight
+    /// The largest index.
+    [<Literal>]
+    let LargestIndex = 1000.0
 
-            let slope = (index - 1.0) / (temperature * index)
-            let power = 1.0 / (index - 1.0)
+    /// What is wrong with prior probabilities: one so small that its power leaves the floating point numbers.
+    let missing (index: float) (prior: float[]) : string voption =
+        let mutable least = 1.0
 
-            // From here on q holds slope (q - best), at most zero.
-            for place in 0 .. q.Length - 1 do
-                let gap = sign * q[place] - best
-                q[place] <- if gap = 0.0 then 0.0 else slope * gap
+        for weight in prior do
+            if weight > 0.0 then
+                least <- Math.Min(least, weight)
 
-            // The threshold lies slope * (best - psi) below the best: there the probabilities sum to one.
-            let struct (low, high) =
-                if prior.Length = 0 then
-                    struct (Math.Pow(float q.Length, 1.0 - index), 1.0)
-                else
-                    struct (1.0, Math.Pow(bestWeight, 1.0 - index))
+        if Math.Pow(least, 1.0 - index) <= 1e300 then
+            ValueNone
+        else
+            ValueSome $"probabilities w whose power w^(1 - {index}) is finite, but one is {least}"
 
-            // From the side on which the sum of the powers bends towards the root.
-            let low, high = low * (1.0 - 1e-12), high * (1.0 + 1e-12)
-            let mutable search = RootSearch(low, high, (if index <= 2.0 then high else low), 1e-13 * high)
+    /// Refuses such a prior (ArgumentException).
+    let requirePrior (name: string) (index: float) (prior: float[]) : unit =
+        match missing index prior with
+        | ValueSome words -> invalidArg name $"the prior must have {words}"
+        | ValueNone -> ()
 
-            while search.Open do
-                let mutable mass = 0.0
-                let mutable growth = 0.0
+    /// Writes slope (sign q - best) over the values, for the slope (index - 1) / (temperature index), and finds the level at which
+    /// sum m (slope (sign q - best) + level)+^(1/(index - 1)) is one, for prior weights m from a place on, all one if there are none. Returns the best value and the level.
+    let find (index: float) (temperature: float) (sign: float) (prior: float[]) (firstRow: int) (q: Span<float>) : struct (float * float) =
+        let mutable best = Double.NegativeInfinity
+        let mutable bestWeight = 1.0
 
-                for place in 0 .. q.Length - 1 do
-                    let weight = if prior.Length = 0 then 1.0 else prior[firstRow + place]
-                    let over = q[place] + search.Point
+        for place in 0 .. q.Length - 1 do
+            let weight = if prior.Length = 0 then 1.0 else prior[firstRow + place]
 
-                    if weight > 0.0 && over > 0.0 then
-                        let density = weight * Math.Pow(over, power)
-                        mass <- mass + density
-                        growth <- growth + power * density / over
+            if weight > 0.0 && sign * q[place] > best then
+                best <- sign * q[place]
+                bestWeight <- weight
 
-                search.Observe(1.0 - mass, -growth)
+        let slope = (index - 1.0) / (temperature * index)
+        let power = 1.0 / (index - 1.0)
 
-            // The dual is flat at its minimum: what is left of the search enters squared.
-            let mutable sum = 0.0
+        // From here on q holds slope (q - best), at most zero.
+        for place in 0 .. q.Length - 1 do
+            let gap = sign * q[place] - best
+            q[place] <- if gap = 0.0 then 0.0 else slope * gap
+
+        // The threshold lies slope * (best - psi) below the best: there the probabilities sum to one.
+        let struct (low, high) =
+            if prior.Length = 0 then
+                struct (Math.Pow(float q.Length, 1.0 - index), 1.0)
+            else
+                struct (1.0, Math.Pow(bestWeight, 1.0 - index))
+
+        // From the side on which the sum of the powers bends towards the root.
+        let low, high = low * (1.0 - 1e-12), high * (1.0 + 1e-12)
+        let mutable search = RootSearch(low, high, (if index <= 2.0 then high else low), 1e-13 * high)
+
+        while search.Open do
+            let mutable mass = 0.0
+            let mutable growth = 0.0
 
             for place in 0 .. q.Length - 1 do
                 let weight = if prior.Length = 0 then 1.0 else prior[firstRow + place]
                 let over = q[place] + search.Point
 
                 if weight > 0.0 && over > 0.0 then
+                    let density = weight * Math.Pow(over, power)
+                    mass <- mass + density
+                    growth <- growth + power * density / over
+
+            search.Observe(1.0 - mass, -growth)
+
+        struct (best, search.Point)
+
+/// The row form: what the policy above the threshold gains.
+[<Struct; IsReadOnly>]
+type internal TsallisRow(index: float, temperature: float, sign: float, prior: float[]) =
+    interface IActionRowSummary with
+        member _.Value(q, firstRow) =
+            let struct (best, level) = TsallisThreshold.find index temperature sign prior firstRow q
+            let power = 1.0 / (index - 1.0)
+
+            // The dual is flat at its minimum: what is left of the search enters squared.
+            let mutable sum = 0.0
+
+            for place in 0 .. q.Length - 1 do
+                let weight = if prior.Length = 0 then 1.0 else prior[firstRow + place]
+                let over = q[place] + level
+
+                if weight > 0.0 && over > 0.0 then
                     sum <- sum + weight * Math.Pow(over, power * index)
 
-            sign * (best + temperature * (sum + (1.0 - index * search.Point) * power))
+            sign * (best + temperature * (sum + (1.0 - index * level) * power))
 
 /// max over laws p of the actions of sum p q - t D(p), with the Tsallis divergence D(p) = (sum m^(1-k) p^k - 1) / (k - 1) of index k &gt; 1 from a prior m; without a prior m = 1, so that
 /// -D is the Tsallis entropy. For costs the least of sum p q + t D(p). Its policy p = m [(k - 1) (q - h) / (t k)]+^(1/(k-1)), with h such that it sums to one, leaves out actions
@@ -83,8 +122,8 @@ type Tsallis(index: float, temperature: float, prior: Policy voption, direction:
         )
 
     do
-        if not (index >= 1.001 && index <= 1000.0) then
-            invalidArg (nameof index) $"index must lie in [1.001, 1000] but is {index}; at 1 it is the log-sum-exp"
+        if not (index >= TsallisThreshold.LeastIndex && index <= TsallisThreshold.LargestIndex) then
+            invalidArg (nameof index) $"index must lie in [1.0001, 1000] but is {index}; at 1 it is the log-sum-exp"
 
         if not (temperature >= 1e-290 && temperature <= 1e290) then
             invalidArg (nameof temperature) $"temperature must be positive and finite (in [1e-290, 1e290]) but is {temperature}"
@@ -102,10 +141,10 @@ type Tsallis(index: float, temperature: float, prior: Policy voption, direction:
     override _.Direction = ValueSome direction
 
     override _.Misses model =
-        if prior.IsNone || weights.Length = model.RowCount then
-            ValueNone
-        else
+        if prior.IsSome && weights.Length <> model.RowCount then
             ValueSome $"{weights.Length} rows like the prior, but it has {model.RowCount}"
+        else
+            TsallisThreshold.missing index weights |> ValueOption.map (fun words -> $"a prior that has {words}")
 
     // The threshold lies at most 2 M + t k / (k - 1) below the best; a sum of A powers, each off by a few units times its exponent; t times the sum is at most t + 2 M (k - 1).
     override _.Rounding(actions, magnitude) =

@@ -15,7 +15,7 @@ type Sketch = { Actions: NonEmptyArray<struct (int * PositiveInt * NonNegativeIn
 let private normalised (weights: float[]) = let total = Array.sum weights in weights |> Array.map (fun w -> w / total)
 let private q sketch = sketch.Actions.Get |> Array.map (fun struct (x, _, _) -> float (x % 64) / 4.0)
 let private prior sketch = sketch.Actions.Get |> Array.map (fun struct (_, w, _) -> float w.Get) |> normalised
-let private index sketch = [| 1.001; 1.1; 1.5; 2.0; 2.5; 3.0; 8.0 |][abs (sketch.Index % 7)]
+let private index sketch = [| 1.0001; 1.001; 1.1; 1.5; 2.0; 2.5; 3.0; 8.0 |][abs (sketch.Index % 8)]
 let private heat sketch = [| 0.01; 0.3; 1.0; 5.0 |][abs (sketch.Heat % 4)]
 
 /// The summary of one state's action values.
