@@ -59,12 +59,19 @@ module Duality =
         let kernel = polytope.Kernel
         let largest = values |> Array.fold (fun (most: float) v -> Math.Max(most, abs v)) 0.0
         let rounding = float (kernel.LongestRow + 8) * Bound.unitRoundoff * (kernel.Magnitude values + largest)
-        let needed = rounding - (slacks polytope values |> Array.fold (fun (least: float) x -> Math.Min(least, x)) Double.PositiveInfinity)
+
+        let needed =
+            rounding
+            - (slacks polytope values |> Array.fold (fun (least: float) x -> Math.Min(least, x)) Double.PositiveInfinity)
+
         let struct (least, most) = kernel.MassFactors
 
-        if needed = Double.NegativeInfinity then 0.0
-        elif needed > 0.0 then Bound.above (needed / Bound.below (1.0 - most))
-        else -(Bound.below (-needed / Bound.above (1.0 - (if kernel.HasTerminals then 0.0 else Math.Max(0.0, least)))))
+        if needed = Double.NegativeInfinity then
+            0.0
+        elif needed > 0.0 then
+            Bound.above (needed / Bound.below (1.0 - most))
+        else
+            -(Bound.below (-needed / Bound.above (1.0 - (if kernel.HasTerminals then 0.0 else Math.Max(0.0, least)))))
 
     // What follows a measure less what is there, in absolute terms and summed over states; and what rounding may hide of it.
     let private imbalance (polytope: OccupancyPolytope) (occupancy: float[]) =
@@ -87,7 +94,10 @@ module Duality =
         for s in polytope.Equations do
             sum <- sum + abs left[s]
 
-        Bound.above ((1.0 + float model.stateCount * Bound.unitRoundoff) * sum + float (Array.max terms) * Bound.unitRoundoff * mass)
+        Bound.above (
+            (1.0 + float model.stateCount * Bound.unitRoundoff) * sum
+            + float (Array.max terms) * Bound.unitRoundoff * mass
+        )
 
     /// The bounds that values (of any kind, one a state) and a measure prove: what lies below zero in the measure counts as zero, what its equations miss is charged to the lower bound, and values that some action
     /// exceeds are raised by a constant.
@@ -117,7 +127,10 @@ module Duality =
         let terms count = float (count + 8) * Bound.unitRoundoff
         let struct (_, factor) = kernel.MassFactors
         // Visits of the measure's policy differ from the measure's by at most imbalance / (1 - gamma) in all; a row's mean reward is a sum, too.
-        let missed = (most + terms kernel.LongestRow * kernel.LargestReward) * imbalance polytope occupancy / Bound.below (1.0 - factor)
+        let missed =
+            (most + terms kernel.LongestRow * kernel.LargestReward) * imbalance polytope occupancy
+            / Bound.below (1.0 - factor)
+
         let mass = Array.sum occupancy
         let paidRounding = terms model.RowCount * size + terms kernel.LongestRow * kernel.LargestReward * mass
 

@@ -88,7 +88,13 @@ module VisitationMatrix =
             Bound.above (slack * (1.0 + largest))
 
         Operator.create $"visits[{discount}]" Space.vectors apply
-        |> Operator.claim { Metric = Metric.sup; Modulus = most * (1.0 + slack); Rounding = ValueSome rounding; Source = source }
+        |> Operator.claim
+            {
+                Metric = Metric.sup
+                Modulus = most * (1.0 + slack)
+                Rounding = ValueSome rounding
+                Source = source
+            }
         |> Operator.monotone
         |> Operator.translating (if kernel.HasTerminals then 0.0 else least * (1.0 - slack)) (most * (1.0 + slack))
 
@@ -125,7 +131,13 @@ module VisitationMatrix =
             Bound.above (total * (1.0 + largest) * (slack + 4.0 * float (model.RowCount + 4) * Bound.unitRoundoff))
 
         Operator.create $"optimal visits[{discount}]" Space.vectors apply
-        |> Operator.claim { Metric = seenBy model rewards; Modulus = most * (1.0 + slack); Rounding = ValueSome rounding; Source = source }
+        |> Operator.claim
+            {
+                Metric = seenBy model rewards
+                Modulus = most * (1.0 + slack)
+                Rounding = ValueSome rounding
+                Source = source
+            }
 
     /// d(s', a') = sum over s, a of rho(s) pi(a | s) H(s, a, s', a') / (1 - gamma): the occupancy measure of a policy, from the matrix of that policy.
     let occupancy (polytope: OccupancyPolytope) (policy: Policy) (h: float[]) : float[] =

@@ -100,7 +100,7 @@ module Aggregation =
 
                 let actions = Array.sub model.rowActions model.rowOffsets[acting] (model.rowOffsets[acting + 1] - model.rowOffsets[acting])
 
-                let rows = places |> Array.map bisimulation.RowsOf
+                let rows = bisimulation.Rows
                 let share = 1.0 / float places.Length
 
                 actions
@@ -108,13 +108,13 @@ module Aggregation =
                     let law = SortedDictionary<int, float>()
                     let mutable reward = 0.0
 
-                    for row in rows do
-                        let struct (earned, follows) = row[k]
-                        reward <- reward + share * earned
+                    for place in places do
+                        let row = rows.PlaceRows[place] + k
+                        reward <- reward + share * rows.Rewards[row]
 
-                        for struct (place, mass) in follows do
-                            let known, sum = law.TryGetValue classOf[place]
-                            law[classOf[place]] <- (if known then sum else 0.0) + share * mass
+                        for struct (next, mass) in rows.Follows row do
+                            let known, sum = law.TryGetValue classOf[next]
+                            law[classOf[next]] <- (if known then sum else 0.0) + share * mass
 
                     for entry in law do
                         builder.Add(c, action, entry.Key, Math.Min(1.0, entry.Value), reward)))

@@ -1,19 +1,9 @@
 namespace ValueFlow.Core.Values
 
 open System
-open System.Collections.Generic
 open System.Threading
 open System.Threading.Tasks
 open ValueFlow.Core.Foundations
-
-/// Which action of another state an action is compared with.
-[<RequireQualifiedAccess>]
-type ActionMatching =
-    /// The one of the same number. States that allow different sets of actions are never alike: they lie as far apart as values can, whatever follows. Actions that they share are not compared instead:
-    /// what a state gains by an action of its own alone would go unseen.
-    | SameAction
-    /// The nearest one, in both directions (a Hausdorff distance): actions may have other numbers, and other sets. Taylor, Precup and Panangaden 2008, "Bounding performance loss in approximate MDP homomorphisms".
-    | Nearest
 
 /// How alike the states of a model are: rewards and what follows, not names. For a point d, a number for each pair of places,
 ///
@@ -26,56 +16,37 @@ type ActionMatching =
 /// A terminal state counts as one that allows every action, each of which stays there for nothing; and where episodes end within a transition (continuations below one) the last place is such a state, too.
 [<Sealed>]
 type Bisimulation
-    private
-    (
-        model: Model,
-        rewardWeight: float,
-        transitionWeight: float,
-        matching: ActionMatching,
-        placeRows: int[],
-        actionsOf: int[],
-        rowRewards: float[],
-        rowStarts: int[],
-        places: int[],
-        masses: float[],
-        farthest: float
-    ) =
+    private (model: Model, rewardWeight: float, transitionWeight: float, matching: ActionMatching, rows: PlaceRows, farthest: float) =
 
-    let count = placeRows.Length - 1
-    let largestReward = rowRewards |> Array.fold (fun most r -> Math.Max(most, abs r)) 0.0
+    let count = rows.Count
+    let placeRows, rewards = rows.PlaceRows, rows.Rewards
+    let longest = rows.Longest
+    let largestReward = model.rewards |> Array.fold (fun (most: float) r -> Math.Max(most, abs r)) 0.0
 
-    let longest =
-        Seq.fold (fun most row -> Math.Max(most, rowStarts[row + 1] - rowStarts[row])) 0 (seq { 0 .. rowRewards.Length - 1 })
+    let unlike = matching = ActionMatching.SameAction && rows.ActionSets |> Array.exists (fun set -> set <> rows.ActionSets[0])
 
-    let alike s t = matching = ActionMatching.Nearest || actionsOf[s] = actionsOf[t]
-
-    // W between two rows with the cost d.
-    let transport (solver: TransportSolver) (d: float[]) row other =
-        let first, next = rowStarts[row], rowStarts[other]
-        let n, m = rowStarts[row + 1] - first, rowStarts[other + 1] - next
-
-        if n = 1 || m = 1 then
-            let mutable sum = 0.0
-
-            for i in 0 .. n - 1 do
-                for j in 0 .. m - 1 do
-                    sum <- sum + masses[first + i] * masses[next + j] * d[places[first + i] * count + places[next + j]]
-
-            sum
-        else
-            solver.Prepare(n, m)
-            Array.blit masses first solver.Supply 0 n
-            Array.blit masses next solver.Demand 0 m
-
-            for i in 0 .. n - 1 do
-                for j in 0 .. m - 1 do
-                    solver.Costs[i * m + j] <- d[places[first + i] * count + places[next + j]]
-
-            let struct (cost, _) = solver.Solve()
-            cost
+    let alike s t = matching = ActionMatching.Nearest || rows.ActionSets[s] = rows.ActionSets[t]
 
     let between solver d row other =
-        rewardWeight * abs (rowRewards[row] - rowRewards[other]) + transitionWeight * transport solver d row other
+        rewardWeight * abs (rewards[row] - rewards[other])
+        + transitionWeight * rows.Transport(solver, d, row, rows, other)
+
+    // max over rows of the least entry of each, and over columns.
+    let hausdorff solver d first last other final =
+        let nearest = Array.create (final - other + 1) Double.PositiveInfinity
+        let mutable most = Double.NegativeInfinity
+
+        for row in first..last do
+            let mutable least = Double.PositiveInfinity
+
+            for column in other..final do
+                let distance = between solver d row column
+                least <- Math.Min(least, distance)
+                nearest[column - other] <- Math.Min(nearest[column - other], distance)
+
+            most <- Math.Max(most, least)
+
+        Math.Max(most, Array.max nearest)
 
     let pair (solver: TransportSolver) (d: float[]) s t =
         let first, last, other, final = placeRows[s], placeRows[s + 1] - 1, placeRows[t], placeRows[t + 1] - 1
@@ -84,29 +55,15 @@ type Bisimulation
             farthest
         elif first > last then
             0.0
-        elif matching = ActionMatching.SameAction then
+        elif matching = ActionMatching.Nearest then
+            hausdorff solver d first last other final
+        else
             let mutable most = Double.NegativeInfinity
 
             for k in 0 .. last - first do
                 most <- Math.Max(most, between solver d (first + k) (other + k))
 
             most
-        else
-            // max of the rows' and the columns' least entries.
-            let nearest = Array.create (final - other + 1) Double.PositiveInfinity
-            let mutable most = Double.NegativeInfinity
-
-            for row in first..last do
-                let mutable least = Double.PositiveInfinity
-
-                for column in other..final do
-                    let distance = between solver d row column
-                    least <- Math.Min(least, distance)
-                    nearest[column - other] <- Math.Min(nearest[column - other], distance)
-
-                most <- Math.Max(most, least)
-
-            Math.Max(most, Array.max nearest)
 
     let apply (cancellation: CancellationToken) (d: float[]) =
         Shape.requireLength "d" (count * count) d.Length
@@ -149,15 +106,19 @@ type Bisimulation
     // Masses of a row sum to one up to this.
     let massSlack = float (longest + 4) * Bound.unitRoundoff
 
-    // Rewards are sums over a row; a transport is off by what its solver allows, and by masses that do not sum to one.
+    // Rewards are sums over a row, and so is their range; a transport is off by what its solver allows, and by masses that do not sum to one.
     let rounding (d: float[]) =
-        let largest = d |> Array.fold (fun most x -> Math.Max(most, abs x)) 0.0
+        let largest = d |> Array.fold (fun (most: float) x -> Math.Max(most, abs x)) 0.0
+        let ofRewards = 4.0 * massSlack * rewardWeight * largestReward
 
-        Bound.above (
-            rewardWeight * largestReward * 4.0 * massSlack
-            + 16.0 * Bound.unitRoundoff * farthest
-            + transitionWeight * largest * (2.0 * TransportSolver.Tolerance(longest, longest) + 4.0 * massSlack)
-        )
+        let ofRange =
+            if unlike then
+                (ofRewards + 16.0 * Bound.unitRoundoff * rewardWeight * largestReward) / (1.0 - transitionWeight)
+            else
+                0.0
+
+        let ofTransport = transitionWeight * largest * (2.0 * TransportSolver.Tolerance(longest, longest) + 4.0 * massSlack)
+        Bound.above (ofRewards + ofRange + ofTransport)
 
     let operator cancellation : Operator<float[]> =
         let modulus = transitionWeight * (1.0 + 2.0 * massSlack)
@@ -249,41 +210,28 @@ type Bisimulation
     member _.Perturbation(other: Bisimulation, d: float[]) : float =
         Shape.requireLength (nameof d) (count * count) d.Length
         Shape.requireFinite (nameof d) d
-        other.CompareRows(placeRows, actionsOf, rewardWeight, transitionWeight)
+        let theirs: PlaceRows = other.Rows
+
+        if
+            theirs.PlaceRows <> placeRows
+            || theirs.ActionSets <> rows.ActionSets
+            || other.RewardWeight <> rewardWeight
+            || other.TransitionWeight <> transitionWeight
+        then
+            invalidArg (nameof other) "the other model must have the same places, actions and weights but has not"
+
         let solver = TransportSolver()
         let mutable most = 0.0
 
-        for row in 0 .. rowRewards.Length - 1 do
-            most <- Math.Max(most, other.RowGap(solver, d, row, rowRewards[row], places, masses, rowStarts[row], rowStarts[row + 1]))
+        for row in 0 .. rewards.Length - 1 do
+            let gap = rewardWeight * abs (rewards[row] - theirs.Rewards[row])
+            most <- Math.Max(most, gap + transitionWeight * rows.Transport(solver, d, row, theirs, row))
 
-        2.0 * most / (1.0 - transitionWeight)
+        // Between states that allow different actions the distance is that of the range of rewards.
+        let ranges = if unlike then abs (farthest - other.Farthest) else 0.0
+        Math.Max(2.0 * most, ranges) / (1.0 - transitionWeight)
 
-    member private _.CompareRows(rows: int[], actions: int[], reward: float, transition: float) =
-        if rows <> placeRows || actions <> actionsOf || reward <> rewardWeight || transition <> transitionWeight then
-            invalidArg "other" "the other model must have the same places, actions and weights but has not"
-
-    member private _.RowGap
-        (solver: TransportSolver, d: float[], row: int, reward: float, atPlaces: int[], withMasses: float[], from: int, until: int)
-        =
-        let first = rowStarts[row]
-        let n, m = until - from, rowStarts[row + 1] - first
-        solver.Prepare(n, m)
-        Array.blit withMasses from solver.Supply 0 n
-        Array.blit masses first solver.Demand 0 m
-
-        for i in 0 .. n - 1 do
-            for j in 0 .. m - 1 do
-                solver.Costs[i * m + j] <- d[atPlaces[from + i] * count + places[first + j]]
-
-        let struct (cost, _) = solver.Solve()
-        rewardWeight * abs (reward - rowRewards[row]) + transitionWeight * cost
-
-    /// The rows as they are compared: for each place (action, mean reward, places that follow with their masses). Of a terminal place every action stays.
-    member internal _.RowsOf(place: int) : struct (float * struct (int * float)[])[] =
-        [|
-            for row in placeRows[place] .. placeRows[place + 1] - 1 ->
-                struct (rowRewards[row], [| for k in rowStarts[row] .. rowStarts[row + 1] - 1 -> struct (places[k], masses[k]) |])
-        |]
+    member internal _.Rows: PlaceRows = rows
 
     /// The operator of a model for weights c_R > 0 and c_T in (0, 1). An ArgumentException for weights elsewhere and for an interval model.
     static member Create(model: Model, rewardWeight: float, transitionWeight: float, matching: ActionMatching) : Bisimulation =
@@ -296,80 +244,6 @@ type Bisimulation
         if model.IsInterval then
             invalidArg (nameof model) "the model must have probabilities but has intervals"
 
-        let ends = model.continuations |> Array.exists (fun share -> share < 1.0)
-        let count = model.stateCount + (if ends then 1 else 0)
-        let acts s = s < model.stateCount && not (model.IsTerminal s)
-        let everything = model.rowActions |> Array.distinct |> Array.sort
-        let placeRows, actionsOf = Array.zeroCreate (count + 1), Array.zeroCreate count
-
-        let rewards, starts, places, masses =
-            ResizeArray<float>(), ResizeArray<int>([ 0 ]), ResizeArray<int>(), ResizeArray<float>()
-
-        let sets = Dictionary<string, int>()
-        let sums = SortedDictionary<int, float>()
-
-        let put place mass =
-            if mass > 0.0 then
-                let known, sum = sums.TryGetValue place
-                sums[place] <- (if known then sum else 0.0) + mass
-
-        let close (reward: float) =
-            let total = Seq.sum sums.Values
-
-            for entry in sums do
-                places.Add entry.Key
-                masses.Add(entry.Value / total)
-
-            sums.Clear()
-            rewards.Add reward
-            starts.Add places.Count
-
-        for s in 0 .. count - 1 do
-            let actions =
-                if acts s then
-                    Array.sub model.rowActions model.rowOffsets[s] (model.rowOffsets[s + 1] - model.rowOffsets[s])
-                else
-                    everything
-
-            let key = String.Join(',', actions)
-            let known, number = sets.TryGetValue key
-            actionsOf[s] <- if known then number else sets.Count
-
-            if not known then
-                sets[key] <- sets.Count
-
-            if acts s then
-                for row in model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 do
-                    let mutable reward = 0.0
-
-                    for k in model.offsets[row] .. model.offsets[row + 1] - 1 do
-                        let share = model.Continuation k
-                        reward <- reward + model.probabilities[k] * model.rewards[k]
-                        put model.successors[k] (model.probabilities[k] * share)
-                        put (count - 1) (if ends then model.probabilities[k] * (1.0 - share) else 0.0)
-
-                    close reward
-            else
-                // Of several actions that do the same, one is as good as all where numbers do not matter.
-                for _ in 1 .. (if matching = ActionMatching.Nearest then min 1 actions.Length else actions.Length) do
-                    put s 1.0
-                    close 0.0
-
-            placeRows[s + 1] <- rewards.Count
-
-        let rewards = rewards.ToArray()
-        let span = if rewards.Length = 0 then 0.0 else Array.max rewards - Array.min rewards
-
-        Bisimulation(
-            model,
-            rewardWeight,
-            transitionWeight,
-            matching,
-            placeRows,
-            actionsOf,
-            rewards,
-            starts.ToArray(),
-            places.ToArray(),
-            masses.ToArray(),
-            rewardWeight * span / (1.0 - transitionWeight)
-        )
+        let rows = PlaceRows.Of(model, (matching = ActionMatching.SameAction))
+        let span = if rows.Rewards.Length = 0 then 0.0 else Array.max rows.Rewards - Array.min rows.Rewards
+        Bisimulation(model, rewardWeight, transitionWeight, matching, rows, rewardWeight * span / (1.0 - transitionWeight))
