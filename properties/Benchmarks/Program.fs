@@ -22,6 +22,7 @@ let main (arguments: string[]) : int =
     let root = RootCommand "Benchmarks beside this machine's own yardsticks and recorded figures of other libraries."
     root.Subcommands.Add(FlowsCommand.create Console.Out Console.Error source.Token)
     root.Subcommands.Add(DistributionalCommand.create Console.Out Console.Error source.Token)
+    root.Subcommands.Add(ValuesCommand.create Console.Out Console.Error source.Token)
     let parsed = root.Parse arguments
 
     try

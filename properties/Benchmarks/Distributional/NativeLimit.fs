@@ -44,6 +44,32 @@ module NativeLimit =
             run "g++" [ "-O3"; "-march=native"; "-ffast-math"; "-fopenmp"; "-o"; program; source ]
             |> Result.map (fun _ -> program)
 
+    /// Compiles kern.cpp of the folder as a library, by the source in TabularRuns; its path, or why there is none.
+    let library (folder: string) : Result<string, string> =
+        let reference = Path.Combine(Path.GetFullPath folder, "kern.cpp")
+        let source = Path.Combine(AppContext.BaseDirectory, "yardstick.cpp")
+
+        if not (File.Exists reference) then
+            Error "there is no kern.cpp in the folder of the benchmarks' data"
+        else
+            let library = Path.Combine(Path.GetTempPath(), $"yardstick-{Environment.ProcessId}.so")
+
+            run
+                "g++"
+                [
+                    "-O3"
+                    "-march=native"
+                    "-fopenmp"
+                    "-shared"
+                    "-fPIC"
+                    "-w"
+                    $"-DREFERENCE=\"{reference}\""
+                    "-o"
+                    library
+                    source
+                ]
+            |> Result.map (fun _ -> library)
+
     /// Microseconds of each of its lines, by the text before the colon: the least of many calls by the clock.
     let times (program: string) : Result<IReadOnlyDictionary<string, float>, string> =
         run program []
