@@ -19,6 +19,8 @@ module Catalogue =
             WindyCorridorsStudy()
             DriftingWindStudy()
             ModelCorrectionStudy()
+            BisimulationStudy()
+            DualityStudy()
             interpolant
             GaussianInterpolantStudy()
             DataCouplingStudy()
