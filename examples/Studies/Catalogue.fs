@@ -23,6 +23,8 @@ module Catalogue =
             LinearMdviStudy()
             ConservativeStudy()
             MunchausenStudy()
+            BisimulationStudy()
+            DualityStudy()
             interpolant
             GaussianInterpolantStudy()
             DataCouplingStudy()

@@ -6,11 +6,13 @@ namespace ValueFlow;
 /// <summary>How often a policy visits each state and takes each action there, discounted. Nothing in it changes.</summary>
 public sealed class OccupancyMeasure
 {
+    private readonly OccupancyPolytope polytope;
     private readonly double[] weights;
 
-    internal OccupancyMeasure(DecisionModel model, double[] weights)
+    internal OccupancyMeasure(DecisionModel model, OccupancyPolytope polytope, double[] weights)
     {
         Model = model;
+        this.polytope = polytope;
         this.weights = weights;
         double[] visits = new double[model.StateCount];
         for (int state = 0; state < visits.Length; state++)
@@ -57,6 +59,17 @@ public sealed class OccupancyMeasure
         return sum;
     }
 
+    /// <summary>What values prove of the measure's policy at the start: how much it is worth at least, and that no policy is worth more than so much, rounding included. Values may be of any kind; those of a solved
+    /// problem close the gap of its policy. Linear programming's weak duality: Puterman 1994, "Markov decision processes", section 6.9. Rewards are to be large.</summary>
+    /// <param name="values">For each state a finite number; those of terminal states are not read.</param>
+    /// <exception cref="ArgumentException">There is not one finite value for each state.</exception>
+    public DualityGap GapTo(IReadOnlyList<double> values)
+    {
+        ArgumentNullException.ThrowIfNull(values);
+        var gap = Duality.gap(polytope, [.. values], weights);
+        return new(gap.Paid, gap.Lower, gap.Upper);
+    }
+
     /// <summary>A table with a row for each state and action: state, action, visits.</summary>
     public DataFrame ToDataFrame()
     {
@@ -70,6 +83,16 @@ public sealed class OccupancyMeasure
             new DoubleDataFrameColumn("visits", weights)
         );
     }
+}
+
+/// <summary>What an occupancy measure and values prove together, for the start.</summary>
+/// <param name="Paid">The expected discounted sum of rewards, as computed.</param>
+/// <param name="Lower">The policy is worth at least this.</param>
+/// <param name="Upper">No policy is worth more than this.</param>
+public sealed record DualityGap(double Paid, double Lower, double Upper)
+{
+    /// <summary>The policy loses at most this against the best one.</summary>
+    public double Gap => Upper - Lower;
 }
 
 /// <summary>What policies visit.</summary>
@@ -99,6 +122,9 @@ public static class OccupancyExtensions
         return Of(model, discount, Policies.Drawn(model.Core, probability));
     }
 
-    private static OccupancyMeasure Of(DecisionModel model, double discount, Policy policy) =>
-        new(model, Core.Values.Occupancy.ofPolicy(CancellationToken.None, policy, OccupancyPolytope.Create(model.Core, discount)));
+    private static OccupancyMeasure Of(DecisionModel model, double discount, Policy policy)
+    {
+        var polytope = OccupancyPolytope.Create(model.Core, discount);
+        return new(model, polytope, Core.Values.Occupancy.ofPolicy(CancellationToken.None, policy, polytope));
+    }
 }

@@ -126,7 +126,8 @@ internal static class ReturnPictures
         AtomicFile.write(path, FuncConvert.FromAction<Stream>(stream => stream.Write(picture)));
     }
 
-    private static Plot Prepared()
+    /// <summary>An empty plot in the house's type and colours.</summary>
+    public static Plot Prepared()
     {
         Plot plot = new();
         plot.Font.Set(Array.Find(Typefaces, SkiaSharp.SKFontManager.Default.FontFamilies.Contains) ?? Fonts.Default);
