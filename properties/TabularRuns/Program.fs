@@ -191,7 +191,7 @@ let private memory (arguments: string[]) : unit =
 let private comparison (arguments: string[]) : unit =
     let file = option arguments "file" ""
     let model = model arguments
-    let expected = MemoryMarshal.Cast<byte, float>(ReadOnlySpan(File.ReadAllBytes(Path.ChangeExtension(file, ".vstar.bin")))).ToArray()
+    let expected = MemoryMarshal.Cast<byte, float>(ReadOnlySpan(File.ReadAllBytes(string (Path.ChangeExtension(file, ".vstar.bin"))))).ToArray()
 
     let solution =
         PlanningMethod.solve
