@@ -158,7 +158,8 @@ module ModelArrays =
                 checkStates faults $"label '{entry.Key}'" states entry.Value
 
     // Within this a sum is one but for rounding, and its numbers stay. A law within intervals has been summed up from them.
-    let private exact (interval: bool) (count: int) = Math.Max((if interval then 1e-12 else 0.0), 8.0 * float (count + 1) * Math.ScaleB(1.0, -53))
+    let private exact (interval: bool) (count: int) =
+        Math.Max((if interval then 1e-12 else 0.0), 8.0 * float (count + 1) * Math.ScaleB(1.0, -53))
 
     // One row; returns by how much its sum was off.
     let private checkRow (faults: Faults) (arrays: ModelArrays) (state: int) (row: int) : float =
@@ -286,7 +287,10 @@ module ModelArrays =
                     if action < 0 then
                         faults.Add(ModelFault.UnknownAction(int64 action), state, -1, arrays.Offsets[row], arrays.Offsets[row])
                     elif row > first && action <= arrays.RowActions[row - 1] then
-                        faults.Other($"row actions[{row}] above {arrays.RowActions[row - 1]}, the action before it in state {state}", string action)
+                        faults.Other(
+                            $"row actions[{row}] above {arrays.RowActions[row - 1]}, the action before it in state {state}",
+                            string action
+                        )
 
                     normalisation <- Math.Max(normalisation, checkRow faults arrays state row)
 

@@ -37,7 +37,7 @@ internal static class SolveCommand
         Option<string?> reward = new("--reward") { Description = "Name of the reward structure; needed if the file has several." };
         Option<string?> method = new("--method")
         {
-            Description = "For the discounted objective: value-iteration (the default), gauss-seidel, policy-iteration or modified-policy-iteration[:M] (M backups, 20 by default). Refused by the others, which enclose the answer.",
+            Description = "For the discounted objective: automatic (the default: value iteration, and policy iteration where that takes long), value-iteration, gauss-seidel[:backward or :alternating], policy-iteration, modified-policy-iteration[:M] (M backups, 20 by default), prioritised-sweeping, anderson[:M] (M differences, 5 by default) or anchored. Refused by the others, which enclose the answer.",
         };
         Option<double?> tolerance = new("--tolerance") { Description = "Certified error at which to stop.", DefaultValueFactory = _ => 1e-8, CustomParser = Parsed };
         Option<string?> checkpoint = new("--checkpoint")

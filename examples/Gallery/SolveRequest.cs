@@ -70,13 +70,25 @@ internal sealed record SolveRequest(
     {
         return Method?.Split(':') switch
         {
-            null or ["value-iteration"] => ValueFlow.Method.ValueIteration,
-            ["gauss-seidel"] => ValueFlow.Method.GaussSeidel,
+            null or ["automatic"] => ValueFlow.Method.Automatic,
+            ["value-iteration"] => ValueFlow.Method.ValueIteration,
+            ["gauss-seidel"] or ["gauss-seidel", "forward"] => ValueFlow.Method.GaussSeidel,
+            ["gauss-seidel", "backward"] => ValueFlow.Method.GaussSeidelBackward,
+            ["gauss-seidel", "alternating"] => ValueFlow.Method.GaussSeidelAlternating,
+            ["prioritised-sweeping"] => ValueFlow.Method.PrioritisedSweeping,
+            ["anchored"] => ValueFlow.Method.Anchored,
+            ["anderson"] => ValueFlow.Method.Anderson(),
+            ["anderson", var count] when int.TryParse(count, NumberStyles.None, CultureInfo.InvariantCulture, out int memory) && memory is >= 1 and <= 100 =>
+                ValueFlow.Method.Anderson(memory),
             ["policy-iteration"] => ValueFlow.Method.PolicyIteration,
             ["modified-policy-iteration"] => ValueFlow.Method.ModifiedPolicyIteration(),
             ["modified-policy-iteration", var count] when int.TryParse(count, NumberStyles.None, CultureInfo.InvariantCulture, out int backups) && backups >= 1 =>
                 ValueFlow.Method.ModifiedPolicyIteration(backups),
-            _ => throw Unknown("--method", "value-iteration, gauss-seidel, policy-iteration or modified-policy-iteration[:M]", Method!),
+            _ => throw Unknown(
+                "--method",
+                "automatic, value-iteration, gauss-seidel[:backward or :alternating], policy-iteration, modified-policy-iteration[:M], prioritised-sweeping, anderson[:M] or anchored",
+                Method!
+            ),
         };
     }
 

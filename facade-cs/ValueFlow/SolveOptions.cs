@@ -13,11 +13,35 @@ public sealed class Method
 
     internal PlanningMethod Core { get; }
 
-    /// <summary>Plain sweeps with the bounds of MacQueen and Porteus: the default, and good for every attitude and choice.</summary>
+    /// <summary>Value iteration; and for the best action without an attitude, where its bounds close slowly, policy iteration or modified policy iteration, whichever should cost
+    /// less: the default, and good for every attitude and choice. The solution's method says what was done.</summary>
+    public static Method Automatic { get; } = new("automatic", PlanningMethod.Automatic);
+
+    /// <summary>Plain sweeps with the bounds of MacQueen and Porteus: good for every attitude and choice.</summary>
     public static Method ValueIteration { get; } = new("value-iteration", PlanningMethod.ValueIteration);
 
     /// <summary>Sweeps in which later states see new values. Refuses (ArgumentException) total variation over all states.</summary>
-    public static Method GaussSeidel { get; } = new("gauss-seidel", PlanningMethod.GaussSeidel);
+    public static Method GaussSeidel { get; } = new("gauss-seidel", PlanningMethod.NewGaussSeidel(SweepOrder.Forward));
+
+    /// <summary>The same from the last state to the first.</summary>
+    public static Method GaussSeidelBackward { get; } = new("gauss-seidel:backward", PlanningMethod.NewGaussSeidel(SweepOrder.Backward));
+
+    /// <summary>The same forward and backward in turn.</summary>
+    public static Method GaussSeidelAlternating { get; } = new("gauss-seidel:alternating", PlanningMethod.NewGaussSeidel(SweepOrder.Alternating));
+
+    /// <summary>Backups of single states, that first which may change the most: good where few states matter at a time. Refuses (ArgumentException) total variation over all states.</summary>
+    public static Method PrioritisedSweeping { get; } = new("prioritised-sweeping", PlanningMethod.PrioritisedSweeping);
+
+    /// <summary>Anderson acceleration: steps from several images, taken back where they do not help.</summary>
+    /// <param name="memory">How many differences are remembered, at least 1; 5 by default.</param>
+    public static Method Anderson(int memory = 5)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(memory, 1);
+        return new($"anderson:{memory}", PlanningMethod.NewAnderson(memory));
+    }
+
+    /// <summary>Value iteration that is drawn back to its start by less and less.</summary>
+    public static Method Anchored { get; } = new("anchored", PlanningMethod.Anchored);
 
     /// <summary>Improve the policy, and evaluate it: by a linear solve, under risk or doubt by sweeps. Refuses (ArgumentException) another choice than the best action.</summary>
     public static Method PolicyIteration { get; } = new("policy-iteration", PlanningMethod.PolicyIteration);
@@ -46,8 +70,8 @@ public sealed record SolveOptions
     /// <summary>The most sweeps; at least 1, a million by default. The solution's outcome says if they were used up.</summary>
     public int MaximumSweeps { get; init; } = 1_000_000;
 
-    /// <summary>How a discounted decision is found; value iteration by default.</summary>
-    public Method Method { get; init; } = Method.ValueIteration;
+    /// <summary>How a discounted decision is found; automatically by default.</summary>
+    public Method Method { get; init; } = Method.Automatic;
 
     /// <summary>Told of the first sweep, of the last, and of one in every <see cref="ProgressInterval"/> between; nobody by default.</summary>
     public IProgress<SolveProgress>? Progress { get; init; }

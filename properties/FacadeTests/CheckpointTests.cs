@@ -103,7 +103,7 @@ public sealed class CheckpointTests : IDisposable
         {
             using CheckpointTests files = new();
             string checkpoint = files.At("run.checkpoint");
-            string[] arguments = ["solve", files.Ring(20_000), "--discount", "0.999", "--method", "value-iteration"];
+            string[] arguments = ["solve", files.Ring(8_000), "--discount", "0.998", "--method", "value-iteration"];
             string[] kept = [.. arguments, "--checkpoint", checkpoint, "--checkpoint-interval", "0.02", "--out", files.At("kept")];
             Random random = new(7);
             List<int> begun = [];

@@ -165,6 +165,7 @@ module internal BinaryLayout =
     let private readRoot (findings: Findings) (length: int64) (root: JsonElement) : BinaryLayout =
         let root = object findings "" root
         let size key = find findings "" root key |> whole findings key 1L (int64 Array.MaxLength) |> int
+
         let optional key (read: string -> JsonElement -> 'a) (other: 'a) =
             tryFind root key |> ValueOption.map (read key) |> ValueOption.defaultValue other
 

@@ -15,13 +15,7 @@ module BinaryModelWriter =
     let private Alignment = 64L
 
     // An array as it is written: name, type, elements, and its bytes in pieces.
-    type private Part =
-        {
-            Name: string
-            Type: string
-            Count: int
-            Write: (ReadOnlyMemory<byte> -> unit) -> unit
-        }
+    type private Part = { Name: string; Type: string; Count: int; Write: (ReadOnlyMemory<byte> -> unit) -> unit }
 
     let private pieces (width: int) (count: int) (copy: int -> int -> byte[] -> unit) (write: ReadOnlyMemory<byte> -> unit) =
         let size = 1 <<< 16

@@ -9,7 +9,8 @@ open Microsoft.Win32.SafeHandles
 
 /// The numbers of a file, read in pieces straight into the arrays of a model: each piece is checked, and told of.
 [<Sealed>]
-type internal NumberSource(handle: SafeFileHandle, findings: Findings, total: int64, progress: float -> unit, cancellation: CancellationToken) =
+type internal NumberSource
+    (handle: SafeFileHandle, findings: Findings, total: int64, progress: float -> unit, cancellation: CancellationToken) =
 
     /// Elements of a piece.
     static member val Piece = 1 <<< 18
@@ -96,7 +97,12 @@ type internal NumberSource(handle: SafeFileHandle, findings: Findings, total: in
 
             for i in 0 .. size - 1 do
                 if not (piece[i] >= least && piece[i] <= most) then
-                    let bounds = if Double.IsInfinity most || most = Double.MaxValue then "a finite number" else $"a number in [{least}, {most}]"
+                    let bounds =
+                        if Double.IsInfinity most || most = Double.MaxValue then
+                            "a finite number"
+                        else
+                            $"a number in [{least}, {most}]"
+
                     this.Wrong(layout.Name, start + i, bounds, ModelError.number piece[i])
 
             take start (ArraySegment(piece, 0, size))
@@ -303,8 +309,7 @@ module BinaryModel =
         let probabilities = need "probabilities" floats [ transitions ]
         let rewards = need "rewards" floats [ rows; transitions ]
 
-        let optional name =
-            if layout.Arrays.ContainsKey name then ValueSome(need name floats [ transitions ]) else ValueNone
+        let optional name = if layout.Arrays.ContainsKey name then ValueSome(need name floats [ transitions ]) else ValueNone
 
         let continuations, lower, upper = optional "continuations", optional "lower", optional "upper"
 
@@ -317,8 +322,7 @@ module BinaryModel =
 
         let ofRow row = $" (state {rowOf rowOffsets row}, action {actions[row]})"
 
-        source.Where <-
-            fun name i -> ofRow (if name = "rewards" && rewards.Count = rows && rows <> transitions then i else rowOf offsets i)
+        source.Where <- fun name i -> ofRow (if name = "rewards" && rewards.Count = rows && rows <> transitions then i else rowOf offsets i)
 
         let successors = source.Integers(successors, 0, layout.States - 1)
         let chances = source.Probabilities(probabilities, chance, single)
@@ -351,7 +355,12 @@ module BinaryModel =
             | ModelFault.Other(expected, _) when expected.StartsWith("successors", StringComparison.Ordinal) -> successors
             | _ -> probabilities
 
-        let elements = if error.Until > error.Place then $"elements {error.Place} to {error.Until}" else $"element {error.Place}"
+        let elements =
+            if error.Until > error.Place then
+                $"elements {error.Place} to {error.Until}"
+            else
+                $"element {error.Place}"
+
         let action = if error.Action >= 0 then $", action {error.Action}" else ""
         let place = if error.Place < 0 then "" else $"array '{name}', {elements} (state {error.State}{action})"
         findings.AddAt(place, 0, 0, expected, found)

@@ -86,8 +86,7 @@ module ModelFile =
             else
                 read path
 
-        let logged path =
-            readLog options path |> Result.bind (estimate options path)
+        let logged path = readLog options path |> Result.bind (estimate options path)
 
         guarded path (fun path ->
             match (FileInfo path).Extension.ToLowerInvariant() with

@@ -14,11 +14,21 @@ module Planning =
     /// The next values, written over <c>values</c>, from an application values -> image. False if it was cancelled.
     type internal Advance = delegate of values: float[] * image: float[] * bracket: Bracket -> bool
 
-    /// What a method keeps from sweep to sweep besides the values: arrays that it changes in place, and whose lengths stay. A checkpoint holds them, in this order.
-    type internal Memory = { Integers: int[][]; Numbers: float[][] }
+    /// What the loop must know of a method.
+    type internal Scheme =
+        {
+            /// The name, with the parameters that decide what the method does.
+            Name: string
+            /// How many sweeps it may need to narrow the bounds by the discount: one if it is plain iteration.
+            Pace: float
+            /// Whole numbers that it keeps from sweep to sweep besides the values: arrays that it changes in place, and whose lengths stay. A checkpoint holds them, in this order.
+            Integers: int[][]
+            /// Numbers that it keeps in the same way.
+            Numbers: float[][]
+        }
 
-    /// A method that keeps nothing.
-    let internal nothing: Memory = { Integers = [||]; Numbers = [||] }
+    /// A method that keeps nothing, and is no slower than plain iteration.
+    let internal plain (name: string) : Scheme = { Name = name; Pace = 1.0; Integers = [||]; Numbers = [||] }
 
     /// Values that start a method: zero, or the caller's (copied), with zero in terminal states.
     let internal start (bellman: Bellman) (given: float[] voption) : float[] =
@@ -100,9 +110,8 @@ module Planning =
     /// The one loop of planning: apply, bracket, stop or advance. With a checkpoint it goes on from the file if there is one, writes the state between two sweeps when it is due and
     /// when the run ends early there, and leaves the file as it is when the run is done.
     let internal run
-        (name: string)
+        (scheme: Scheme)
         (checkpoint: PlanningCheckpointOptions voption)
-        (memory: Memory)
         (options: RunOptions)
         (bellman: Bellman)
         (apply: float[] -> float[] -> bool)
@@ -116,10 +125,10 @@ module Planning =
         let image = Array.zeroCreate model.StateCount
         let mutable history = History()
         let struct (_, factor) = bellman.Factors
-        // One and a half times the sweeps within which a contraction halves its residual: if it has not, only rounding is left.
+        // One and a half times the sweeps within which the method halves its residual: if it has not, only rounding is left.
         let patience =
             if factor < 1.0 && factor > 0.0 then
-                int (Math.Min(1e8, ceil (1.5 * log 0.5 / log factor))) + 4
+                int (Math.Min(1e8, ceil (1.5 * scheme.Pace * log 0.5 / log factor))) + 4
             else
                 4
 
@@ -169,14 +178,14 @@ module Planning =
                 Floor = floor
                 Last = last
                 History = history.Entries
-                Integers = memory.Integers
-                Numbers = memory.Numbers
+                Integers = scheme.Integers
+                Numbers = scheme.Numbers
             }
 
         let keeper =
             match checkpoint with
             | ValueSome checkpoint when not options.Cancellation.IsCancellationRequested ->
-                Keeper(checkpoint, PlanningCheckpoint.make name bellman CancellationToken.None (state ())) |> ValueSome
+                Keeper(checkpoint, PlanningCheckpoint.make scheme.Name bellman CancellationToken.None (state ())) |> ValueSome
             | _ -> ValueNone
 
         match keeper |> ValueOption.bind _.Kept with
@@ -185,8 +194,8 @@ module Planning =
             restore kept.Values values
             restore kept.Basis basis
             restore kept.Reached reached
-            Array.iter2 restore kept.Integers memory.Integers
-            Array.iter2 restore kept.Numbers memory.Numbers
+            Array.iter2 restore kept.Integers scheme.Integers
+            Array.iter2 restore kept.Numbers scheme.Numbers
             bracket <- kept.Bracket
             sweeps <- kept.Sweeps
             attempt <- kept.Attempt
@@ -281,7 +290,7 @@ module Planning =
             PolicyLoss = loss
             Certificate = bracket.Certificate
             Outcome = outcome.Value
-            Method = name
+            Method = scheme.Name
             Sweeps = sweeps
             History = history.Close last
         }

@@ -258,7 +258,10 @@ module PlanningCheckpoint =
         let floor = reader.ReadDouble()
         let last = progress ()
         let history = Array.init (count "reports" 20) (fun _ -> progress ())
-        let integers = Array.init (count "arrays of whole numbers" 4) (fun _ -> fill (Array.zeroCreate<int>(count "whole numbers" 4)))
+
+        let integers =
+            Array.init (count "arrays of whole numbers" 4) (fun _ -> fill (Array.zeroCreate<int>(count "whole numbers" 4)))
+
         let kept = Array.init (count "arrays of numbers" 4) (fun _ -> numbers (count "numbers" 8))
 
         if stream.Position <> stream.Length - 32L then

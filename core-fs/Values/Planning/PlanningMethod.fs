@@ -5,10 +5,18 @@ open ValueFlow.Core.Foundations
 /// A planning method by name: what a caller chooses from.
 [<RequireQualifiedAccess>]
 type PlanningMethod =
+    /// Value iteration, and another method where that takes long: <c>AutomaticPlanning</c>.
+    | Automatic
     /// Plain sweeps: <c>ValueIteration</c>.
     | ValueIteration
     /// Sweeps in which later states see new values: <c>GaussSeidel</c>.
-    | GaussSeidel
+    | GaussSeidel of order: SweepOrder
+    /// The state first whose value may change the most: <c>PrioritisedSweeping</c>.
+    | PrioritisedSweeping
+    /// Steps from several images: <c>AcceleratedPlanning.anderson</c>.
+    | Anderson of memory: int
+    /// Images drawn back to the start by less and less: <c>AcceleratedPlanning.anchored</c>.
+    | Anchored
     /// Improve and evaluate: <c>PolicyIteration.solve</c>.
     | PolicyIteration
     /// Improve and back up so many times: <c>PolicyIteration.solveModified</c>.
@@ -20,8 +28,12 @@ module PlanningMethod =
 
     let private run checkpoint (method: PlanningMethod) given (options: RunOptions) (bellman: Bellman) : Solution =
         match method with
+        | PlanningMethod.Automatic -> AutomaticPlanning.solveKept checkpoint given options bellman
         | PlanningMethod.ValueIteration -> ValueIteration.solveKept checkpoint given options bellman
-        | PlanningMethod.GaussSeidel -> GaussSeidel.solveKept checkpoint given options bellman
+        | PlanningMethod.GaussSeidel order -> GaussSeidel.solveKept checkpoint order given options bellman
+        | PlanningMethod.PrioritisedSweeping -> PrioritisedSweeping.solveKept checkpoint given options bellman
+        | PlanningMethod.Anderson memory -> AcceleratedPlanning.andersonKept checkpoint memory given options bellman
+        | PlanningMethod.Anchored -> AcceleratedPlanning.anchoredKept checkpoint given options bellman
         | PlanningMethod.PolicyIteration -> PolicyIteration.solveKept checkpoint given options bellman
         | PlanningMethod.ModifiedPolicyIteration backups -> PolicyIteration.solveModifiedKept checkpoint backups given options bellman
 

@@ -39,41 +39,43 @@ module PolicyIteration =
     [<Literal>]
     let private Evaluations = 1_000_000
 
-    let internal solveKept checkpoint (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
+    // Improves the chosen rows, which are kept, and evaluates them.
+    let internal improving (options: RunOptions) (bellman: Bellman) (chosen: int[]) : Planning.Advance =
         let direction = directionOf "policy iteration" bellman
         let model = bellman.Kernel.Model
-        let chosen = Array.create model.StateCount -1
         let struct (_, factor) = bellman.Factors
 
-        let advance =
-            Planning.Advance(fun values image _ ->
-                let margin = 2.0 * bellman.Rounding values
+        Planning.Advance(fun values image _ ->
+            let margin = 2.0 * bellman.Rounding values
 
-                match bellman.Sweep.Improve(values, direction, margin, chosen, options.Cancellation), bellman.State with
-                | -1, _ -> false
-                | 0, _ ->
-                    // The policy stands: what is left is the error of its evaluation.
-                    copy image values
-                    true
-                | _, (:? Expectation) ->
-                    let policy = Array.zeroCreate model.RowCount
+            match bellman.Sweep.Improve(values, direction, margin, chosen, options.Cancellation), bellman.State with
+            | -1, _ -> false
+            | 0, _ ->
+                // The policy stands: what is left is the error of its evaluation.
+                copy image values
+                true
+            | _, (:? Expectation) ->
+                let policy = Array.zeroCreate model.RowCount
 
-                    for row in chosen do
-                        if row >= 0 then
-                            policy[row] <- 1.0
+                for row in chosen do
+                    if row >= 0 then
+                        policy[row] <- 1.0
 
-                    let found = LinearEvaluation.solve bellman.Kernel policy image options.Cancellation
-                    copy (if Array.forall Double.IsFinite found then found else image) values
-                    // A solve that was cancelled returns its guess: no step that a run would take.
-                    not options.Cancellation.IsCancellationRequested
-                | _ ->
-                    copy image values
-                    let enough = Math.Max(0.1 * options.Tolerance * (1.0 - factor), 0.5 * margin)
-                    backup bellman chosen Evaluations enough values image options.Cancellation)
+                let found = LinearEvaluation.solve bellman.Kernel policy image options.Cancellation
+                copy (if Array.forall Double.IsFinite found then found else image) values
+                // A solve that was cancelled returns its guess: no step that a run would take.
+                not options.Cancellation.IsCancellationRequested
+            | _ ->
+                copy image values
+                let enough = Math.Max(0.1 * options.Tolerance * (1.0 - factor), 0.5 * margin)
+                backup bellman chosen Evaluations enough values image options.Cancellation)
 
+    let internal solveKept checkpoint (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
+        let chosen = Array.create bellman.Kernel.Model.StateCount -1
+        let advance = improving options bellman chosen
         let apply source destination = bellman.Sweep.Apply(source, destination, options.Cancellation)
-        let memory: Planning.Memory = { Integers = [| chosen |]; Numbers = [||] }
-        Planning.run "policy iteration" checkpoint memory options bellman apply (Bracket.ofApplication bellman) given advance
+        let scheme = { Planning.plain "policy iteration" with Integers = [| chosen |] }
+        Planning.run scheme checkpoint options bellman apply (Bracket.ofApplication bellman) given advance
 
     /// Improves the policy, and evaluates it: by a linear solve under the expectation, by iteration under another summary. A decision changes only for one that
     /// is better by more than rounding explains, so that ties end. Howard 1960, "Dynamic programming and Markov processes".
@@ -82,13 +84,27 @@ module PolicyIteration =
     /// Starts from the greedy policy of zero values.
     let solve (options: RunOptions) (bellman: Bellman) : Solution = solveFrom ValueNone options bellman
 
+    // The greedy policy, backed up so many times in all; scratch is kept between calls, and holds nothing.
+    let internal backing (backups: int) (options: RunOptions) (bellman: Bellman) : Planning.Advance =
+        let direction = directionOf "modified policy iteration" bellman
+        let chosen = Array.create bellman.Kernel.Model.StateCount -1
+
+        Planning.Advance(fun values image _ ->
+            // The greedy policy afresh: a decision is not kept for its age.
+            Array.fill chosen 0 chosen.Length -1
+
+            if bellman.Sweep.Improve(values, direction, 0.0, chosen, options.Cancellation) < 0 then
+                false
+            else
+                copy image values
+                backup bellman chosen (backups - 1) 0.0 values image options.Cancellation)
+
     let internal solveModifiedKept checkpoint (backups: int) (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
         if backups < 1 then
             invalidArg (nameof backups) $"backups must be at least 1 but is {backups}"
 
         let direction = directionOf "modified policy iteration" bellman
         let model = bellman.Kernel.Model
-        let chosen = Array.create model.StateCount -1
         let struct (_, factor) = bellman.Factors
 
         let lowered =
@@ -105,21 +121,11 @@ module PolicyIteration =
 
             values |> Array.mapi (fun s value -> if model.IsTerminal s then 0.0 else value + shift)
 
-        let advance =
-            Planning.Advance(fun values image _ ->
-                // The greedy policy afresh: a decision is not kept for its age.
-                Array.fill chosen 0 chosen.Length -1
-
-                if bellman.Sweep.Improve(values, direction, 0.0, chosen, options.Cancellation) < 0 then
-                    false
-                else
-                    copy image values
-                    backup bellman chosen (backups - 1) 0.0 values image options.Cancellation)
-
+        let advance = backing backups options bellman
         let apply source destination = bellman.Sweep.Apply(source, destination, options.Cancellation)
         let start = if Array.forall Double.IsFinite lowered then ValueSome lowered else given
-        let name = $"modified policy iteration ({backups})"
-        Planning.run name checkpoint Planning.nothing options bellman apply (Bracket.ofApplication bellman) start advance
+        let scheme = Planning.plain $"modified policy iteration ({backups})"
+        Planning.run scheme checkpoint options bellman apply (Bracket.ofApplication bellman) start advance
 
     /// Improves the policy, and backs it up <c>backups</c> times. Starts from the caller's values lowered by a constant (raised, for costs), so that T V >= V: then
     /// the iterates rise to the optimum. Puterman and Shin 1978, "Modified policy iteration algorithms for discounted Markov decision problems".

@@ -58,11 +58,9 @@ type private Foreign(kind: string, states: int, actions: int) =
         arrays[name] <- layout
         stream.Write(bytes, 0, bytes.Length)
 
-    member this.Integers(name, values: int[]) =
-        this.Add(name, "int32", [ values.Length ], values |> Array.collect BitConverter.GetBytes)
+    member this.Integers(name, values: int[]) = this.Add(name, "int32", [ values.Length ], values |> Array.collect BitConverter.GetBytes)
 
-    member this.Numbers(name, shape, values: float[]) =
-        this.Add(name, "float64", shape, values |> Array.collect BitConverter.GetBytes)
+    member this.Numbers(name, shape, values: float[]) = this.Add(name, "float64", shape, values |> Array.collect BitConverter.GetBytes)
 
     member this.Narrow(name, shape, values: float[]) =
         this.Add(name, "float32", shape, values |> Array.collect (float32 >> BitConverter.GetBytes))
@@ -139,7 +137,12 @@ let ``every model is read back bit for bit, names, labels, map and intervals inc
     nothing.Terminal 0
     nothing.Terminal 1
     nothing.StateNames [| "\"a\"\n\\"; "é" |]
-    back (match nothing.Build() with Ok model -> model | Error _ -> invalidOp "two terminal states are a model")
+
+    back (
+        match nothing.Build() with
+        | Ok model -> model
+        | Error _ -> invalidOp "two terminal states are a model"
+    )
 
 [<Fact>]
 let ``the layouts of the benchmark are read as what they say`` () =
@@ -276,7 +279,12 @@ let ``whatever the bytes, a pair of files is read or refused, never more`` () =
 
     for seed in 1..200 do
         let generator = Generator seed
-        if seed % 2 = 0 then writeGarnet path seed 6 else ModelFile.write path (model seed (seed % 3 = 0) (seed % 5 = 0))
+
+        if seed % 2 = 0 then
+            writeGarnet path seed 6
+        else
+            ModelFile.write path (model seed (seed % 3 = 0) (seed % 5 = 0))
+
         let victim = if generator.Uniform() < 0.5 then path else BinaryModel.numbersOf path
         let bytes = File.ReadAllBytes victim
 

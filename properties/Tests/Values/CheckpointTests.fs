@@ -14,21 +14,33 @@ open ValueFlow.Tests.Systems
 
 let private methods =
     [|
+        PlanningMethod.Automatic
         PlanningMethod.ValueIteration
-        PlanningMethod.GaussSeidel
+        PlanningMethod.GaussSeidel SweepOrder.Forward
+        PlanningMethod.GaussSeidel SweepOrder.Alternating
+        PlanningMethod.PrioritisedSweeping
+        PlanningMethod.Anderson 3
+        PlanningMethod.Anchored
         PlanningMethod.PolicyIteration
         PlanningMethod.ModifiedPolicyIteration 3
     |]
 
 let private every sweeps path : PlanningCheckpointOptions = { Path = path; Interval = TimeSpan.FromDays 1.0; Sweeps = sweeps }
 
-let private summaries: StateSummary[] = [| Expectation(); Expectation(); Cvar 0.3; TotalVariation(0.2, Support.Nominal, Attitude.Adverse) |]
+let private summaries: StateSummary[] =
+    [| Expectation(); Expectation(); Cvar 0.3; TotalVariation(0.2, Support.Nominal, Attitude.Adverse) |]
 
 // The problem of a trial. Under a summary other than the expectation, a discount near one would take long.
 let private problem (case: Judge.Case) : Bellman =
     let summary = summaries[case.Draw % summaries.Length]
     let discount = if summary :? Expectation then min 0.999 case.Sketch.Discount else min 0.95 case.Sketch.Discount
-    Bellman.Create(ModelSketch.toModel case.Sketch, discount, summary, Extreme(if case.Draw % 3 = 0 then Direction.Minimise else Direction.Maximise))
+
+    Bellman.Create(
+        ModelSketch.toModel case.Sketch,
+        discount,
+        summary,
+        Extreme(if case.Draw % 3 = 0 then Direction.Minimise else Direction.Maximise)
+    )
 
 // Below what rounding allows in every second trial: then the ends by rounding are tried as well.
 let private told (case: Judge.Case) = { RunOptions.standard with Tolerance = (if case.Draw % 2 = 0 then 1e-8 else 1e-14) }
@@ -60,7 +72,10 @@ let private stopped (spoil: string -> unit) (byBudget: bool) (sweeps: int) metho
         else
             { options with
                 Cancellation = source.Token
-                Progress = fun progress -> if progress.Applications >= sweeps then source.Cancel()
+                Progress =
+                    fun progress ->
+                        if progress.Applications >= sweeps then
+                            source.Cancel()
             }
 
     let first = PlanningMethod.solveKept (every (max 1 (sweeps - 1)) path) method short bellman
@@ -111,7 +126,7 @@ let private forgetting (forget: PlanningState -> PlanningState) path =
 
 [<Fact>]
 let ``a file that forgets the sweeps, the decisions, the halvings, the attempt, the last application or the record is refuted`` () =
-    let sweeping = [| PlanningMethod.ValueIteration; PlanningMethod.GaussSeidel |]
+    let sweeping = [| PlanningMethod.ValueIteration; PlanningMethod.GaussSeidel SweepOrder.Forward |]
     let improving = [| PlanningMethod.PolicyIteration |]
 
     let forgotten: (string * int * PlanningMethod[] * (PlanningState -> PlanningState)) list =
@@ -120,6 +135,16 @@ let ``a file that forgets the sweeps, the decisions, the halvings, the attempt, 
             "sweeps", 1, methods, (fun state -> { state with Sweeps = 0 })
             // To forget them altogether changes nothing on small models: the greedy ones are found again, but for ties.
             "decisions' states", 1, improving, (fun state -> { state with Integers = state.Integers |> Array.map Array.rev })
+            "differences",
+            1,
+            [| PlanningMethod.Anderson 3 |],
+            (fun state -> { state with Numbers = state.Numbers |> Array.map (Array.map (fun _ -> 0.0)) })
+            "anchor",
+            1,
+            [| PlanningMethod.Anchored |],
+            (fun state -> { state with Numbers = state.Numbers |> Array.map (Array.map (fun _ -> 1.0)) })
+            "turn", 1, [| PlanningMethod.GaussSeidel SweepOrder.Alternating |], (fun state -> { state with Integers = [| [| 0 |] |] })
+            "widths", 1, [| PlanningMethod.Automatic |], (fun state -> { state with Integers = state.Integers |> Array.map Array.rev })
             "halvings", 140, sweeping, (fun state -> { state with Best = infinity; Halved = state.Sweeps })
             "attempt", 2400, sweeping, (fun state -> { state with Attempt = 0 })
             "last application", 2400, sweeping, (fun state -> { state with Basis = state.Values; Reached = state.Values })
@@ -177,7 +202,13 @@ let ``a file of another method, model, discount or policy is refused in words`` 
     use folder = new Folder()
     let path = kept folder "run.checkpoint" PlanningMethod.ValueIteration (chain 0.9)
     let method = PlanningMethod.ValueIteration
-    refuses path PlanningMethod.GaussSeidel (chain 0.9) "run.checkpoint: expected the method 'Gauss-Seidel', found 'value iteration'"
+
+    refuses
+        path
+        (PlanningMethod.GaussSeidel SweepOrder.Forward)
+        (chain 0.9)
+        "run.checkpoint: expected the method 'Gauss-Seidel', found 'value iteration'"
+
     refuses path method (chain 0.95) "expected the operator Bellman[expectation, max, 0.95], found Bellman[expectation, max, 0.9]"
     refuses path method (Bellman.Optimality(Chain.randomWalk 13 0.9, 0.9)) "expected 13 states, found 12"
     refuses path method (Bellman.Optimality(Chain.randomWalk 12 0.8, 0.9)) "found "
@@ -224,7 +255,10 @@ let ``the state is written at its interval, and bad options are refused`` () =
 
     let looking =
         { options with
-            Progress = fun _ -> if File.Exists path then writes.Value <- (PlanningCheckpoint.read path).State.Sweeps :: writes.Value
+            Progress =
+                fun _ ->
+                    if File.Exists path then
+                        writes.Value <- (PlanningCheckpoint.read path).State.Sweeps :: writes.Value
         }
 
     PlanningMethod.solveKept (every 6 path) PlanningMethod.ValueIteration looking (chain 0.99) |> ignore
@@ -232,4 +266,6 @@ let ``the state is written at its interval, and bad options are refused`` () =
     Assert.Equal(20, (PlanningCheckpoint.read path).State.Sweeps)
     Assert.Throws<ArgumentException>(fun () -> solve (every 0 path)) |> ignore
     Assert.Throws<ArgumentException>(fun () -> solve (every 1 " ")) |> ignore
-    Assert.Throws<ArgumentException>(fun () -> solve { every 1 path with Interval = TimeSpan.FromSeconds -1.0 }) |> ignore
+
+    Assert.Throws<ArgumentException>(fun () -> solve { every 1 path with Interval = TimeSpan.FromSeconds -1.0 })
+    |> ignore
