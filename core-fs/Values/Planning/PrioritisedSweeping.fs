@@ -206,7 +206,7 @@ module PrioritisedSweeping =
 
         let advance =
             Planning.Advance(fun values image bracket ->
-                let struct (smallest, largest) = Bracket.extremes model values image
+                let struct (smallest, largest) = Bracket.extremes bellman.Kernel values image
                 let middle = if shift then 0.5 * (smallest + largest) else 0.0
                 let widest = Math.Max(abs (smallest - middle), abs (largest - middle))
                 // Enough for the tolerance, no more than rounding allows; and a tenth of what is left, so that a whole sweep comes now and then.
