@@ -641,8 +641,8 @@ let ``a run that is cancelled keeps what it reached`` () =
 
 [<Fact>]
 let ``a run ends in the middle of an application, too`` () =
-    // An application takes a good part of a second.
-    let bisimulation = Bisimulation.Create(Garnet.create (Generator 1) 400 3 6, 1.0, 0.8, ActionMatching.SameAction)
+    // An application takes some tenths of a second.
+    let bisimulation = Bisimulation.Create(Garnet.create (Generator 1) 200 3 6, 1.0, 0.8, ActionMatching.SameAction)
     use source = new CancellationTokenSource()
     let told = ResizeArray<Progress>()
 
