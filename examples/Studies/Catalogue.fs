@@ -19,6 +19,7 @@ module Catalogue =
             WindyCorridorsStudy()
             DriftingWindStudy()
             ModelCorrectionStudy()
+            RegularisedExplorationStudy()
             interpolant
             GaussianInterpolantStudy()
             DataCouplingStudy()

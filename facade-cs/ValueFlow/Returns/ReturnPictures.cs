@@ -10,7 +10,7 @@ internal static class ReturnPictures
 {
     private const int MostBars = 250;
     private const int Bins = 50;
-    private static readonly Color Blue = Color.FromHex("#0072B2");
+    internal static readonly Color Blue = Color.FromHex("#0072B2");
     private static readonly Color Vermilion = Color.FromHex("#D55E00");
     private static readonly Color Sky = Color.FromHex("#56B4E9");
 
@@ -126,7 +126,7 @@ internal static class ReturnPictures
         AtomicFile.write(path, FuncConvert.FromAction<Stream>(stream => stream.Write(picture)));
     }
 
-    private static Plot Prepared()
+    internal static Plot Prepared()
     {
         Plot plot = new();
         plot.Font.Set(Array.Find(Typefaces, SkiaSharp.SKFontManager.Default.FontFamilies.Contains) ?? Fonts.Default);
@@ -177,7 +177,7 @@ internal static class ReturnPictures
         line.LegendText = text;
     }
 
-    private static void Explain(Plot plot)
+    internal static void Explain(Plot plot)
     {
         var legend = plot.ShowLegend(Edge.Bottom).Legend;
         legend.FontSize = 13;
