@@ -142,7 +142,7 @@ type RegularisedExplorationStudy() =
             LineFigure(
                 title,
                 "steps",
-                "regret: sum of V*(start) - V(start)",
+                "regret (value at the start)",
                 learners
                 |> Array.map (fun (struct (name, regrets: float[][])) ->
                     let at fold = places |> Array.map (fun t -> regrets |> Array.map (fun regret -> regret[t]) |> fold)
