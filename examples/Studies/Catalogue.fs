@@ -41,6 +41,7 @@ module Catalogue =
             SddpStudy()
             JointReturnsStudy()
             CategoricalAgentStudy()
+            SemiMarkovStudy()
         |]
 
     /// Those that the tour shows: as few as give an idea of the whole, and done in a minute.

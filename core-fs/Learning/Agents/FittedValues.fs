@@ -36,7 +36,7 @@ type OfflineBatch private (states: int, actions: int, steps: LastingStep[], shar
         if steps.Length = 0 then
             invalidArg (nameof steps) "a batch must have at least one step but has none"
 
-        let counts = Array.zeroCreate<float> (states * actions)
+        let counts = Array.zeroCreate<float>(states * actions)
 
         steps
         |> Array.iteri (fun i step ->
@@ -158,7 +158,7 @@ module FittedValues =
                     (ReadOnlySpan(target, s * count, count))
                     (batch.Shares.Slice(s * count, count)))
 
-        let next = Array.zeroCreate<float> (batch.StateCount * count)
+        let next = Array.zeroCreate<float>(batch.StateCount * count)
 
         for row in rows do
             let mutable sum = row.Reward
@@ -174,7 +174,7 @@ module FittedValues =
 
     /// Values of zero.
     let start (batch: OfflineBatch) : FittedTable =
-        let zero () = Array.zeroCreate<float> (batch.StateCount * batch.ActionCount)
+        let zero () = Array.zeroCreate<float>(batch.StateCount * batch.ActionCount)
         { Online = zero (); Target = zero () }
 
     /// One fit: the mean, for each state and action, of R + weight(tau) times the next state's value by the rule; the values that were online become the target. The weight is
@@ -188,10 +188,7 @@ module FittedValues =
     let operator (weight: float -> float) (batch: OfflineBatch) : Operator<float[]> =
         let rows = rowsOf weight batch
 
-        let modulus =
-            rows
-            |> Array.map (fun row -> row.Next |> Array.sumBy (fun (struct (_, weight)) -> weight))
-            |> Array.max
+        let modulus = rows |> Array.map (fun row -> row.Next |> Array.sumBy (fun (struct (_, weight)) -> weight)) |> Array.max
 
         { Operator.onVectors "fitted values" (modulus * (1.0 + 1e-15 * float batch.Steps.Length)) (fun values ->
               Shape.requireLength (nameof values) (batch.StateCount * batch.ActionCount) values.Length
@@ -208,9 +205,12 @@ module FittedValues =
         let rec improve fits residual (table: FittedTable) =
             let ended outcome = { Table = table; Fits = fits; Residual = residual; Outcome = outcome }
 
-            if residual <= options.Tolerance then ended Outcome.Converged
-            elif options.Cancellation.IsCancellationRequested then ended Outcome.Cancelled
-            elif fits >= options.Budget then ended Outcome.BudgetExhausted
+            if residual <= options.Tolerance then
+                ended Outcome.Converged
+            elif options.Cancellation.IsCancellationRequested then
+                ended Outcome.Cancelled
+            elif fits >= options.Budget then
+                ended Outcome.BudgetExhausted
             else
                 let next = fit rule batch rows table.Online table.Target
                 let change = farthest next table.Online

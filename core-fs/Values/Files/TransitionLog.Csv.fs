@@ -38,7 +38,12 @@ module TransitionCsv =
             let builder =
                 match reader.Next() with
                 | null ->
-                    findings.Add(1, "a header state,action,reward,next_state,terminated[,truncated][,weight][,episode][,duration]", "an empty file")
+                    findings.Add(
+                        1,
+                        "a header state,action,reward,next_state,terminated[,truncated][,weight][,episode][,duration]",
+                        "an empty file"
+                    )
+
                     raise Unreadable
                 | line -> TransitionLogBuilder(findings, fields findings 1 line, "line 1", 1)
 

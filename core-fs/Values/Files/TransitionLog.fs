@@ -178,7 +178,9 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
 
         match steps |> Array.tryFind (fun step -> step.Duration <> 1.0) with
         | Some step ->
-            let expected = "steps that last 1 each: with durations a model depends on the discount, and is estimated by LastingLog (EstimateLasting)"
+            let expected =
+                "steps that last 1 each: with durations a model depends on the discount, and is estimated by LastingLog (EstimateLasting)"
+
             builder.Report(ModelFault.Other(expected, $"a duration of {ModelError.number step.Duration}"), step.Place)
         | None -> ()
 

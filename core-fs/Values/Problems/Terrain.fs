@@ -94,7 +94,9 @@ module Terrain =
                 Rows = terrain.Rows
                 Columns = terrain.Columns
                 Cells = [| 0 .. cells - 1 |]
-                Marks = Array.init cells (fun cell -> if cell = terrain.Goal then 'G' else Char.ConvertFromUtf32(48 + min 9 terrain.Times[cell])[0])
+                Marks =
+                    Array.init cells (fun cell ->
+                        if cell = terrain.Goal then 'G' else Char.ConvertFromUtf32(48 + min 9 terrain.Times[cell])[0])
                 Directions = moves |> List.map (fun move -> struct (move.Dx, move.Dy)) |> Array.ofList
             }
 

@@ -55,12 +55,7 @@ module internal Anticoagulation =
         else 7 + generator.Below 3
 
     /// Follows patients for some days under a policy (of INR and what is seen): the share of days in range, and the visits that were followed by another.
-    let follow
-        (generator: Generator)
-        (patients: int)
-        (days: int)
-        (policy: Generator -> float -> int -> int)
-        : struct (float * Visit[]) =
+    let follow (generator: Generator) (patients: int) (days: int) (policy: Generator -> float -> int -> int) : struct (float * Visit[]) =
         let visits = ResizeArray<Visit>()
         let mutable inRange = 0
 

@@ -124,8 +124,7 @@ let ``(3) fitted values are those of the process in which the action is held ste
 type private Next = NextValue -> float[] -> float[] -> float[] -> float
 
 let private nextValue: Next =
-    fun rule online target shares ->
-        SemiMarkovTargets.nextValue rule (ReadOnlySpan online) (ReadOnlySpan target) (ReadOnlySpan shares)
+    fun rule online target shares -> SemiMarkovTargets.nextValue rule (ReadOnlySpan online) (ReadOnlySpan target) (ReadOnlySpan shares)
 
 // Chooses by the target values, too.
 let private byTarget: Next = fun rule _ target shares -> nextValue rule target target shares
@@ -188,7 +187,10 @@ let ``a fit can be stopped, and says why it ended`` () =
     let full = FittedValues.run exactly weight NextValue.Largest batch
     Assert.Equal(Outcome.Converged, full.Outcome)
     // Step by step it is the same.
-    let steps = Seq.init few.Fits id |> Seq.fold (fun table _ -> FittedValues.step weight NextValue.Largest batch table) (FittedValues.start batch)
+    let steps =
+        Seq.init few.Fits id
+        |> Seq.fold (fun table _ -> FittedValues.step weight NextValue.Largest batch table) (FittedValues.start batch)
+
     Assert.Equal<float[]>(few.Table.Online, steps.Online)
 
 [<Fact>]

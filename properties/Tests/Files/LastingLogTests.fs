@@ -15,11 +15,7 @@ let private header = "state,action,reward,next_state,terminated,truncated,durati
 let private lastingCsv =
     header
     + "\n"
-    + String.concat
-        ""
-        [
-            for i in 1..12 -> $"{i % 3},go,0.5,{(i + 1) % 3},false,{string (i % 6 = 5)},{1 + i % 4}.5\n"
-        ]
+    + String.concat "" [ for i in 1..12 -> $"{i % 3},go,0.5,{(i + 1) % 3},false,{string (i % 6 = 5)},{1 + i % 4}.5\n" ]
     + "0,stop,1,end,true,false,2\n1,stop,-1,end,true,false,1\n2,stop,1e0,end,1,0,7\n"
 
 let private readLog path = ok (ModelFile.readLog ModelFile.standard path)
@@ -29,8 +25,7 @@ let private built (result: Result<Model, ModelError list>) =
     | Ok model -> model
     | Error errors -> invalidOp (errors |> List.map ModelError.describe |> String.concat "; ")
 
-let private valuesOf discount model =
-    (PolicyIteration.solve RunOptions.standard (Bellman.Optimality(model, discount))).Values
+let private valuesOf discount model = (PolicyIteration.solve RunOptions.standard (Bellman.Optimality(model, discount))).Values
 
 [<Fact>]
 let ``durations survive CSV and Parquet`` () =
