@@ -14,7 +14,7 @@ internal static class SolveCommand
         Argument<string> file = new("FILE")
         {
             Description = "model.tra (PRISM; .sta, .lab, .srew and .trew of the same stem are read too), model.drn (Storm), model.json (numbers in model.bin beside it), or a log of transitions in .csv or .parquet "
-                + "with the columns state,action,reward,next_state,terminated[,truncated][,weight][,episode].",
+                + "with the columns state,action,reward,next_state,terminated[,truncated][,weight][,episode][,duration].",
         };
         Option<string> objective = new("--objective")
         {

@@ -25,6 +25,7 @@ module Catalogue =
             MunchausenStudy()
             BisimulationStudy()
             DualityStudy()
+            RegularisedExplorationStudy()
             interpolant
             GaussianInterpolantStudy()
             DataCouplingStudy()
@@ -46,6 +47,7 @@ module Catalogue =
             SddpStudy()
             JointReturnsStudy()
             CategoricalAgentStudy()
+            SemiMarkovStudy()
         |]
 
     /// Those that the tour shows: as few as give an idea of the whole, and done in a minute.

@@ -161,6 +161,25 @@ public sealed class DecisionProblem
         return Array.AsReadOnly(result);
     }
 
+    /// <summary>Lets a learner explore the process, of which it knows states, actions, the discount and the range of rewards, and measures what the exploration costs: step by step the gap
+    /// between the best value and that of the policy being played, both exact. The same seed gives the same run.</summary>
+    /// <param name="explorer">The learner.</param>
+    /// <param name="options">Options; 10,000 steps by default.</param>
+    /// <exception cref="InvalidOperationException">The problem is not the plain one: discounted, larger values better, the best action, without risk, robustness or intervals.</exception>
+    /// <exception cref="ArgumentException">An option is no good, the model has no initial state with actions, or the explorer does not go with the model.</exception>
+    /// <exception cref="OperationCanceledException">The caller cancelled before the first step.</exception>
+    public ExplorationResult Explore(Explorer explorer, ExplorationOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(explorer);
+        RequireDiscount("exploration");
+        if (IsMinimising || Risk is not null || Robustness is not null || !ReferenceEquals(Choice, ActionChoice.Best) || Model.HasIntervals)
+        {
+            throw new InvalidOperationException("exploration needs a plain problem: larger values better, the best action, without risk, robustness or intervals");
+        }
+
+        return explorer.Run(this, options ?? new());
+    }
+
     /// <summary>The Bellman operator of a discounted problem with its choice of actions, with its claims.</summary>
     /// <exception cref="InvalidOperationException">The objective has no discount, or the model lacks what the attitude needs.</exception>
     public ValueOperator Operator() => Operator(Choice);

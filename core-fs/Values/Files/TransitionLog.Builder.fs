@@ -9,8 +9,8 @@ open System.Globalization
 type internal TransitionLogBuilder(findings: Findings, header: string[], headerPlace: string, headerLine: int) =
 
     static let required = [ "state"; "action"; "reward"; "next_state" ]
-    static let optional = [ "terminated"; "done"; "truncated"; "weight"; "episode" ]
-    static let expectedHeader = "the columns state,action,reward,next_state,terminated[,truncated][,weight][,episode]"
+    static let optional = [ "terminated"; "done"; "truncated"; "weight"; "episode"; "duration" ]
+    static let expectedHeader = "the columns state,action,reward,next_state,terminated[,truncated][,weight][,episode][,duration]"
 
     let warnings = ResizeArray<string>()
     let columns = Dictionary<string, int>(StringComparer.Ordinal)
@@ -136,16 +136,27 @@ type internal TransitionLogBuilder(findings: Findings, header: string[], headerP
                         wrong "a finite weight that is not negative" (FileError.shown text)
                         ValueNone
 
+            let duration =
+                match field "duration" with
+                | ValueNone -> ValueSome 1.0
+                | ValueSome text ->
+                    match Field.tryNumber text with
+                    | ValueSome d when d >= 1.0 -> ValueSome d
+                    | _ ->
+                        wrong "a finite duration of at least 1 in the column duration" (FileError.shown text)
+                        ValueNone
+
             let episode = field "episode" |> ValueOption.defaultValue lastEpisode
 
-            match state, action, next, terminated, truncated, reward, weight with
+            match state, action, next, terminated, truncated, reward, weight, duration with
             | ValueSome state,
               ValueSome action,
               ValueSome next,
               ValueSome terminated,
               ValueSome truncated,
               ValueSome reward,
-              ValueSome weight ->
+              ValueSome weight,
+              ValueSome duration ->
                 steps.Add
                     {
                         State = numberOf states state
@@ -155,6 +166,7 @@ type internal TransitionLogBuilder(findings: Findings, header: string[], headerP
                         Terminated = terminated
                         Truncated = truncated
                         Weight = weight
+                        Duration = duration
                         Starts = fresh || episode <> lastEpisode
                         Place = line
                     }

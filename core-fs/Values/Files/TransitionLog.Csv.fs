@@ -38,7 +38,12 @@ module TransitionCsv =
             let builder =
                 match reader.Next() with
                 | null ->
-                    findings.Add(1, "a header state,action,reward,next_state,terminated[,truncated][,weight][,episode]", "an empty file")
+                    findings.Add(
+                        1,
+                        "a header state,action,reward,next_state,terminated[,truncated][,weight][,episode][,duration]",
+                        "an empty file"
+                    )
+
                     raise Unreadable
                 | line -> TransitionLogBuilder(findings, fields findings 1 line, "line 1", 1)
 
@@ -61,12 +66,16 @@ module TransitionCsv =
     /// Writes a log with all its columns; the file appears whole or not at all.
     let write (path: string) (log: TransitionLog) : unit =
         let states, actions = log.StateNames.ToArray(), log.ActionNames.ToArray()
+        let lasts = log.HasDurations
 
         AtomicFile.writeText path (fun out ->
             use csv = new CsvWriter(out, CsvConfiguration(CultureInfo.InvariantCulture, NewLine = "\n"), true)
 
             for name in [ "state"; "action"; "reward"; "next_state"; "terminated"; "truncated"; "weight"; "episode" ] do
                 csv.WriteField name
+
+            if lasts then
+                csv.WriteField "duration"
 
             csv.NextRecord()
             let mutable episode = -1
@@ -83,4 +92,8 @@ module TransitionCsv =
                 csv.WriteField(if step.Truncated then "true" else "false")
                 csv.WriteField(ModelError.number step.Weight)
                 csv.WriteField(string episode)
+
+                if lasts then
+                    csv.WriteField(ModelError.number step.Duration)
+
                 csv.NextRecord())

@@ -117,7 +117,19 @@ module TransitionParquet =
 
                 episode)
 
-        let names = [| "state"; "action"; "reward"; "next_state"; "terminated"; "truncated"; "weight"; "episode" |]
+        let names =
+            [|
+                "state"
+                "action"
+                "reward"
+                "next_state"
+                "terminated"
+                "truncated"
+                "weight"
+                "episode"
+                if log.HasDurations then
+                    "duration"
+            |]
 
         let types =
             [|
@@ -129,6 +141,8 @@ module TransitionParquet =
                 typeof<bool>
                 typeof<float>
                 typeof<int64>
+                if log.HasDurations then
+                    typeof<float>
             |]
 
         let fields = Array.map2 (fun name (kind: Type) -> DataField(name, kind, Nullable false)) names types
@@ -158,5 +172,8 @@ module TransitionParquet =
                 flags 5 _.Truncated
                 numbers 6 _.Weight
                 wait (fun () -> group.WriteAsync<int64>(fields[7], ReadOnlyMemory episodes))
+
+                if log.HasDurations then
+                    numbers 8 _.Duration
             finally
                 wait (fun () -> writer.DisposeAsync().AsTask()))

@@ -23,6 +23,8 @@ type LogStep =
         Truncated: bool
         /// How often the step counts; 1 as a rule.
         Weight: float
+        /// How long the step lasted, at least 1; 1 as a rule.
+        Duration: float
         /// The step starts an episode.
         Starts: bool
         /// Its line or row in the file, from 1.
@@ -84,6 +86,8 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
     member _.ActionNames: ReadOnlySpan<string> = ReadOnlySpan actions
     /// What was worth saying about the file, though no error.
     member _.Warnings = warnings
+    /// True if some step lasted longer than 1: then a model needs to know the discount, and is estimated by <c>LastingLog</c>.
+    member _.HasDurations = steps |> Array.exists (fun step -> step.Duration <> 1.0)
     /// True if every weight is a whole number: then steps can be counted, and intervals stated.
     member _.CountsAreWhole = steps |> Array.forall (fun step -> step.Weight = Math.Floor step.Weight)
 
@@ -145,8 +149,8 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
 
                 entry, total))
 
-    // The model of outcomes, as intervals or as shares.
-    member private _.Model(entries: LogCount[], intervals: bool) : Result<Model, ModelError list> =
+    // A builder with names, terminal and initial states, and what is wrong with successors.
+    member internal _.Builder() : ModelBuilder =
         let builder = ModelBuilder states.Length
         builder.ParallelOutcomes <- true
         builder.StateNames states
@@ -165,6 +169,20 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
             if not (acted.Contains step.Next || terminated.Contains step.Next) then
                 let expected = "a next state that is acted from, or ended in, somewhere in the log"
                 builder.Report(ModelFault.Other(expected, $"'{states[step.Next]}'"), step.Place)
+
+        builder
+
+    // The model of outcomes, as intervals or as shares.
+    member private this.Model(entries: LogCount[], intervals: bool) : Result<Model, ModelError list> =
+        let builder = this.Builder()
+
+        match steps |> Array.tryFind (fun step -> step.Duration <> 1.0) with
+        | Some step ->
+            let expected =
+                "steps that last 1 each: with durations a model depends on the discount, and is estimated by LastingLog (EstimateLasting)"
+
+            builder.Report(ModelFault.Other(expected, $"a duration of {ModelError.number step.Duration}"), step.Place)
+        | None -> ()
 
         for entry in entries do
             let continuation = if entry.Ends then 0.0 else 1.0
@@ -186,7 +204,7 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
 
         builder.Build()
 
-    /// The estimated model: shares as probabilities, mean rewards, actions that were never taken masked, states that were only ever ended in terminal.
+    /// The estimated model, where every step lasts 1: shares as probabilities, mean rewards, actions that were never taken masked, states that were only ever ended in terminal.
     /// With a confidence, probabilities are known within the bounds of <c>Counts</c>, and the shares are the best guess.
     member this.Estimate(confidence: float voption) : Result<Model, ModelError list> =
         match confidence with
@@ -198,7 +216,7 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
     member this.EstimateOutcomes() : Result<Model, ModelError list> = this.Model(this.Outcomes true |> Array.map fst, false)
 
     /// The steps as a table, with the columns of the file.
-    member _.ToDataFrame() : DataFrame =
+    member this.ToDataFrame() : DataFrame =
         let text name (pick: LogStep -> string) = StringDataFrameColumn(name, steps |> Seq.map pick) :> DataFrameColumn
         let number name (pick: LogStep -> float) = DoubleDataFrameColumn(name, steps |> Seq.map pick) :> DataFrameColumn
         let flag name (pick: LogStep -> bool) = BooleanDataFrameColumn(name, steps |> Seq.map pick) :> DataFrameColumn
@@ -212,16 +230,22 @@ type TransitionLog internal (steps: LogStep[], states: string[], actions: string
 
                 int64 episode)
 
-        DataFrame(
-            text "state" (fun step -> states[step.State]),
-            text "action" (fun step -> actions[step.Action]),
-            number "reward" _.Reward,
-            text "next_state" (fun step -> states[step.Next]),
-            flag "terminated" _.Terminated,
-            flag "truncated" _.Truncated,
-            number "weight" _.Weight,
-            Int64DataFrameColumn("episode", episodes)
-        )
+        let table =
+            DataFrame(
+                text "state" (fun step -> states[step.State]),
+                text "action" (fun step -> actions[step.Action]),
+                number "reward" _.Reward,
+                text "next_state" (fun step -> states[step.Next]),
+                flag "terminated" _.Terminated,
+                flag "truncated" _.Truncated,
+                number "weight" _.Weight,
+                Int64DataFrameColumn("episode", episodes)
+            )
+
+        if this.HasDurations then
+            table.Columns.Add(number "duration" _.Duration)
+
+        table
 
     /// The counts at a confidence as a table: state, action, next_state, ends, count, reward, probability, lower, upper.
     member this.CountsToDataFrame(confidence: float) : DataFrame =

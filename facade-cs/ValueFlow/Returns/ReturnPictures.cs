@@ -10,7 +10,7 @@ internal static class ReturnPictures
 {
     private const int MostBars = 250;
     private const int Bins = 50;
-    private static readonly Color Blue = Color.FromHex("#0072B2");
+    internal static readonly Color Blue = Color.FromHex("#0072B2");
     private static readonly Color Vermilion = Color.FromHex("#D55E00");
     private static readonly Color Sky = Color.FromHex("#56B4E9");
 
@@ -178,7 +178,7 @@ internal static class ReturnPictures
         line.LegendText = text;
     }
 
-    private static void Explain(Plot plot)
+    internal static void Explain(Plot plot)
     {
         var legend = plot.ShowLegend(Edge.Bottom).Legend;
         legend.FontSize = 13;

@@ -122,7 +122,7 @@ let ``bad files are refused with file, line, expectation and finding`` () =
     refuses
         "b.csv"
         "state,reward\n"
-        "b.csv, line 1: expected the columns state,action,reward,next_state,terminated[,truncated][,weight][,episode], found no column action, next_state"
+        "b.csv, line 1: expected the columns state,action,reward,next_state,terminated[,truncated][,weight][,episode][,duration], found no column action, next_state"
 
     refuses
         "c.csv"
