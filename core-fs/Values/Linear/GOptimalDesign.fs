@@ -7,7 +7,7 @@ open MathNet.Numerics.LinearAlgebra.Double
 open ValueFlow.Core.Foundations
 
 /// Shares of the places of features, at which to measure.
-type Design =
+type OptimalDesign =
     {
         /// rho: for each place its share.
         Shares: float[]
@@ -67,7 +67,7 @@ module GOptimalDesign =
     /// A design with g(rho) &lt;= d (1 + tolerance), by the method of Frank and Wolfe with steps towards the place of the largest variance, and away from that of the least: Fedorov 1972, "Theory of optimal
     /// experiments"; Atwood 1973, "Sequences converging to D-optimal designs of experiments". It starts from a share for every place that adds a direction, and ends with few. The tolerance is
     /// positive; an InvalidOperationException after <c>most</c> steps, an OperationCanceledException if it is cancelled.
-    let design (tolerance: float) (most: int) (cancellation: CancellationToken) (features: Features) : Design =
+    let design (tolerance: float) (most: int) (cancellation: CancellationToken) (features: Features) : OptimalDesign =
         if not (tolerance > 0.0 && Double.IsFinite tolerance) then
             invalidArg (nameof tolerance) $"tolerance must be positive and finite but is {tolerance}"
 

@@ -36,7 +36,7 @@ type MirrorDescentResult =
         /// s_k for each sweep, from s_0 = 0.
         History: float[][]
         /// The core set and its shares.
-        Design: Design
+        Design: OptimalDesign
     }
 
 /// Value iteration with entropy taken to its limit (mirror descent), in a model whose action values are linear in features of rows (states and actions), with regression whose weights are 1 / f^2:
@@ -84,7 +84,7 @@ module MirrorDescentIteration =
             if model.IsTerminal s then 0.0 else largest)
 
     /// The design of a regression with f: G-optimal for phi / f.
-    let designFor (tolerance: float) (f: float[]) (cancellation: CancellationToken) (features: Features) : Design =
+    let designFor (tolerance: float) (f: float[]) (cancellation: CancellationToken) (features: Features) : OptimalDesign =
         Shape.requireLength (nameof f) features.Places f.Length
         let scaled = Features.Create(features.Rows |> Array.mapi (fun i row -> row |> Array.map (fun x -> x / f[i])))
         GOptimalDesign.design tolerance 100_000 cancellation scaled
@@ -195,7 +195,7 @@ module MirrorDescentIteration =
         (generator: Generator)
         (pairs: int)
         (discount: float)
-        (design: Design)
+        (design: OptimalDesign)
         (values: float[])
         (features: Features)
         (model: Model)

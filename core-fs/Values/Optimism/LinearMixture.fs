@@ -81,7 +81,7 @@ type LinearMixture private (bases: Model[], rewards: float[]) =
         | Error errors -> invalidArg (nameof weights) (errors |> List.map ModelError.describe |> String.concat "; ")
 
 /// Ridge regression, one observation after the other: Lambda = ridge I + sum of phi phi^T. Nobody changes an array of it.
-type Design =
+type RidgeDesign =
     {
         /// Lambda^-1, row by row.
         Inverse: float[]
@@ -93,10 +93,10 @@ type Design =
 
 /// Makes designs.
 [<RequireQualifiedAccess>]
-module Design =
+module RidgeDesign =
 
     /// No observation of so many features; the ridge is positive.
-    let start (ridge: float) (features: int) : Design =
+    let start (ridge: float) (features: int) : RidgeDesign =
         if not (ridge > 0.0 && Double.IsFinite ridge) then
             invalidArg (nameof ridge) $"ridge must be positive and finite but is {ridge}"
 
@@ -107,7 +107,7 @@ module Design =
         }
 
     // Lambda^-1 phi.
-    let private solve (design: Design) (features: float[]) =
+    let private solve (design: RidgeDesign) (features: float[]) =
         let d = features.Length
 
         Array.init d (fun i ->
@@ -121,15 +121,15 @@ module Design =
     let private dot (a: float[]) (b: float[]) = Array.fold2 (fun sum x y -> sum + x * y) 0.0 a b
 
     /// sqrt(phi^T Lambda^-1 phi): how far the estimate of a prediction may be off, for parameters within one of the estimate in the norm of Lambda.
-    let width (design: Design) (features: float[]) : float =
+    let width (design: RidgeDesign) (features: float[]) : float =
         Shape.requireLength (nameof features) design.Estimate.Length features.Length
         sqrt (Math.Max(0.0, dot features (solve design features)))
 
     /// phi^T of the estimate.
-    let predict (design: Design) (features: float[]) : float = dot design.Estimate features
+    let predict (design: RidgeDesign) (features: float[]) : float = dot design.Estimate features
 
     /// The design with one more observation. Sherman and Morrison 1950, "Adjustment of an inverse matrix corresponding to a change in one element of a given matrix".
-    let add (features: float[]) (target: float) (design: Design) : Design =
+    let add (features: float[]) (target: float) (design: RidgeDesign) : RidgeDesign =
         Shape.requireLength (nameof features) design.Estimate.Length features.Length
 
         if not (Double.IsFinite target && Array.forall Double.IsFinite features) then
@@ -150,7 +150,7 @@ module Design =
 type MixtureKnowledge =
     {
         /// The regression of V_k(s') on phi_{V_k}(s, a).
-        Design: Design
+        Design: RidgeDesign
         /// V_k.
         Values: float[]
         /// log pi_k of each row.
@@ -166,10 +166,10 @@ type MixtureKnowledge =
 module MixtureExplorer =
 
     /// Backups r + discount * (phi_V^T estimate) + width * ||phi_V||_{Lambda^-1}, cut to what values can be.
-    let optimisticBackup (bonus: float) (ground: ExplorationGround) (mixture: LinearMixture) (design: Design) (values: float[]) : float[] =
+    let optimisticBackup (bonus: float) (ground: ExplorationGround) (mixture: LinearMixture) (design: RidgeDesign) (values: float[]) : float[] =
         Array.init mixture.RowCount (fun row ->
             let features = mixture.Features(values, row)
-            let value = mixture.Rewards[row] + ground.Discount * Design.predict design features + bonus * Design.width design features
+            let value = mixture.Rewards[row] + ground.Discount * RidgeDesign.predict design features + bonus * RidgeDesign.width design features
             Math.Clamp(value, ground.Floor, ground.Ceiling))
 
     /// Optimistic planning by regularised dynamic programming (RAVI-UCB) for a linear mixture: theta by ridge regression of the values that followed on what each basis expected of them, the bonus
@@ -187,12 +187,12 @@ module MixtureExplorer =
         let model = ground.Model
         Shape.requireLength (nameof mixture) model.RowCount mixture.RowCount
         let uniform = RegularisedIteration.uniform model
-        let first = Design.start ridge mixture.Count
+        let first = RidgeDesign.start ridge mixture.Count
 
         let learn (step: ObservedStep) (known: MixtureKnowledge) =
             let design =
                 known.Design
-                |> Design.add (mixture.Features(known.Values, step.Row)) (step.Continuation * known.Values[step.Next])
+                |> RidgeDesign.add (mixture.Features(known.Values, step.Row)) (step.Continuation * known.Values[step.Next])
 
             let doubled = design.LogDeterminant >= known.EpochLogDeterminant + log 2.0
             let actionValues = optimisticBackup bonus ground mixture design known.Values

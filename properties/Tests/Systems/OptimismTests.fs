@@ -400,12 +400,12 @@ let private dot (x: float[]) (y: float[]) = Array.fold2 (fun sum a b -> sum + a 
 
 [<Fact>]
 let ``a design is ridge regression, and its width the farthest prediction of the ellipsoid`` () =
-    let law (assumed: float) (width: Design -> float[] -> float) (case: Case) =
+    let law (assumed: float) (width: RidgeDesign -> float[] -> float) (case: Case) =
         let generator = case.Generator
         let d = 1 + generator.Below 5
         let ridge = 0.1 + generator.Uniform()
         let data = List.init (1 + generator.Below 20) (fun _ -> struct (normals generator d, Sampling.normal generator))
-        let design = data |> List.fold (fun design (struct (x, y)) -> Design.add x y design) (Design.start (assumed * ridge) d)
+        let design = data |> List.fold (fun design (struct (x, y)) -> RidgeDesign.add x y design) (RidgeDesign.start (assumed * ridge) d)
 
         let matrix =
             Array.init (d * d) (fun i ->
@@ -425,9 +425,9 @@ let ``a design is ridge regression, and its width the farthest prediction of the
         .&. atMost (dot features direction / length) found
         .&. (within 1e-8 (dot features along / sqrt (dot features along)) found |> Prop.label "attained")
 
-    holds (law 1.0 Design.width)
-    refuted (law 1.5 Design.width)
-    refuted (law 1.0 (fun design features -> Design.width design features * Design.width design features))
+    holds (law 1.0 RidgeDesign.width)
+    refuted (law 1.5 RidgeDesign.width)
+    refuted (law 1.0 (fun design features -> RidgeDesign.width design features * RidgeDesign.width design features))
 
 let private mixtureOf (generator: Generator) =
     let bases = Array.init 3 (fun _ -> Garnet.create (generator.Split()) 5 2 3)
@@ -458,7 +458,7 @@ let ``a bonus that grows with the values does not contract: pinned`` () =
     builder.Initial 0
     let model = built builder
     let mixture = LinearMixture.Create([| model |], [| 0.5 |])
-    let backup v = MixtureExplorer.optimisticBackup 2.0 (Explorer.ground model 0.9) mixture (Design.start 1.0 1) [| v |]
+    let backup v = MixtureExplorer.optimisticBackup 2.0 (Explorer.ground model 0.9) mixture (RidgeDesign.start 1.0 1) [| v |]
     Assert.Equal(2.0, (backup 2.0)[0] - (backup 1.0)[0], 12)
 
 [<Fact>]
@@ -519,7 +519,7 @@ let ``bad input of exploration is named`` () =
     refuses "step" "is 0" (fun () -> Explorer.epsilonGreedy 0.1 0.0 ground)
     refuses "step" "is 9" (fun () -> VisitCounts.add { Row = 9; Reward = 0.0; Next = 0; Continuation = 1.0 } (VisitCounts.empty 6))
     refuses "step" "NaN" (fun () -> VisitCounts.add { Row = 0; Reward = nan; Next = 0; Continuation = 1.0 } (VisitCounts.empty 6))
-    refuses "ridge" "is 0" (fun () -> Design.start 0.0 2)
+    refuses "ridge" "is 0" (fun () -> RidgeDesign.start 0.0 2)
     refuses "weights" "sum to 2" (fun () -> (mixtureOf (Generator 1)).Model [| 1.0; 1.0; 0.0 |])
     refuses "models" "model 1 must" (fun () -> LinearMixture.Create([| model; Chain.riverSwim 4 |], Array.zeroCreate 6))
     let run options = Exploration.run (Generator 1) options ground (Explorer.epsilonGreedy 0.1 0.1 ground)
