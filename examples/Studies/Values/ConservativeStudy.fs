@@ -98,10 +98,10 @@ type ConservativeStudy() =
 
     static let passes (rewards: float[]) (program: int[]) = if rewards[Array.last program] = 1.0 then 1.0 else 0.0
 
-    override _.Run(seed, quick, progress, cancellation: CancellationToken) =
+    override _.Run(seed, _, progress, cancellation: CancellationToken) =
         let options = { RunOptions.standard with Tolerance = 1e-10; Cancellation = cancellation }
         let generator = Generator seed
-        let count = if quick then 10 else 30
+        let count = 30
         let samples, candidates, rounds = 64, 16, 30
         let specifications = RpnTree.specifications (generator.Split()) count
 

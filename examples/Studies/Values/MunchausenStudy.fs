@@ -71,10 +71,10 @@ type MunchausenStudy() =
                         loss q
             |])
 
-    override _.Run(seed, quick, progress, cancellation) =
+    override _.Run(seed, _, progress, cancellation) =
         let options = { RunOptions.standard with Tolerance = 1e-10; Cancellation = cancellation }
         let generator = Generator seed
-        let count = if quick then 4 else 10
+        let count = 10
         let garnets = Array.init count (fun _ -> Garnet.create (generator.Split()) 20 5 3)
         let seeds = Array.init count (fun _ -> generator.Below Int32.MaxValue)
         let times = [| 1; 2; 3; 5; 7; 10; 15; 20; 30; 40; 50; 70; 100; 130; 160; 200 |]
