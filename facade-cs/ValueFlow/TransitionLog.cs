@@ -74,8 +74,8 @@ public sealed class TransitionLog
 
         var timing = rewards switch
         {
-            RewardTiming.AtStart => Core.Values.RewardTiming.AtStart,
-            RewardTiming.Evenly => Core.Values.RewardTiming.Evenly,
+            RewardTiming.AtStart => ValueFlow.Core.Values.RewardTiming.AtStart,
+            RewardTiming.Evenly => ValueFlow.Core.Values.RewardTiming.Evenly,
             _ => throw new ArgumentOutOfRangeException(nameof(rewards), rewards, "rewards must be AtStart or Evenly"),
         };
         return new DecisionModel(Results.Model(LastingLog.estimate(timing, threshold, discount, core))).Discounted(discount);

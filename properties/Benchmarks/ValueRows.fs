@@ -176,8 +176,8 @@ module ValueRows =
 
         try
             runs.Lines(Environment.ProcessorCount, [ "write"; $"states={states}"; "single=yes"; $"to={file}" ]) |> ignore
-            let size = float (FileInfo(Path.ChangeExtension(file, ".bin")).Length) / 1048576.0
+            let size = float (FileInfo(string (Path.ChangeExtension(file, ".bin"))).Length) / 1048576.0
             memory runs $"{states} states in single precision, from a file of {size:F0} MiB" [ $"file={file}"; "single=yes" ] ValueNone
         finally
             File.Delete file
-            File.Delete(Path.ChangeExtension(file, ".bin"))
+            File.Delete(string (Path.ChangeExtension(file, ".bin")))
