@@ -117,13 +117,14 @@ module Instances =
             let x, y = s % side + dx, s / side + dy
             if x < 0 || y < 0 || x >= side || y >= side then s else y * side + x
 
-        let successors =
-            [|
-                for s in 0 .. states - 1 do
-                    for a in 0..3 do
-                        for turn in [| 3; 0; 1 |] do
-                            move s directions[(a + turn) % 4]
-            |]
+        let builder = ModelBuilder states
 
-        let probabilities = [| for _ in 1 .. 4 * states do yield! [| 0.1; 0.8; 0.1 |] |]
-        even states 4 3 successors (ProbabilityArray.Double probabilities) [| for row in 0 .. 4 * states - 1 -> if row / 4 = states - 1 then 1.0 else 0.0 |]
+        for s in 0 .. states - 1 do
+            for a in 0..3 do
+                [ move s directions[(a + 3) % 4], 0.1; move s directions[a], 0.8; move s directions[(a + 1) % 4], 0.1 ]
+                |> List.groupBy fst
+                |> List.iter (fun (next, ways) -> builder.Add(s, a, next, List.sumBy snd ways, (if s = states - 1 then 1.0 else 0.0)))
+
+        match builder.Build() with
+        | Ok model -> model
+        | Error errors -> invalidOp (ModelError.describe errors.Head)

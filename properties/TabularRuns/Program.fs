@@ -160,6 +160,7 @@ let private methods (arguments: string[]) : unit =
                 "bound", number solutions[i].Bound
                 "outcome", JsonValue.Create $"{solutions[i].Outcome}"
                 "ratio", number (if yardstick.IsSome then Timing.median (Array.map2 (/) found times[0]) else nan)
+                "least", number (if yardstick.IsSome then Array.min found / Array.min times[0] else nan)
             ]
 
     say [ "name", JsonValue.Create "peak"; "mebibytes", number (peak ()) ]

@@ -97,25 +97,27 @@ type internal Gathered =
 
         sum
 
-    /// Writes reward + discount * V(s') for the transitions from the first on.
+    /// Writes reward + discount * V(s') for the transitions to the successors.
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
-    static member Outcomes(successors: int[], values: float[], first: int, reward: float, discount: float, outcomes: Span<float>) : unit =
-        let next = &MemoryMarshal.GetArrayDataReference successors
+    static member Outcomes(successors: byref<int>, values: float[], reward: float, discount: float, outcomes: Span<float>) : unit =
         let v = &MemoryMarshal.GetArrayDataReference values
         let result = &MemoryMarshal.GetReference outcomes
-        let from = nativeint first
         let count = nativeint outcomes.Length
         let mutable k = 0n
 
-        while k + 4n <= count do
-            Unsafe.Add(&result, k) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&next, from + k))
-            Unsafe.Add(&result, k + 1n) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&next, from + k + 1n))
-            Unsafe.Add(&result, k + 2n) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&next, from + k + 2n))
-            Unsafe.Add(&result, k + 3n) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&next, from + k + 3n))
-            k <- k + 4n
+        while k + 8n <= count do
+            Unsafe.Add(&result, k) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&successors, k))
+            Unsafe.Add(&result, k + 1n) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&successors, k + 1n))
+            Unsafe.Add(&result, k + 2n) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&successors, k + 2n))
+            Unsafe.Add(&result, k + 3n) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&successors, k + 3n))
+            Unsafe.Add(&result, k + 4n) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&successors, k + 4n))
+            Unsafe.Add(&result, k + 5n) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&successors, k + 5n))
+            Unsafe.Add(&result, k + 6n) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&successors, k + 6n))
+            Unsafe.Add(&result, k + 7n) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&successors, k + 7n))
+            k <- k + 8n
 
         while k < count do
-            Unsafe.Add(&result, k) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&next, from + k))
+            Unsafe.Add(&result, k) <- reward + discount * Unsafe.Add(&v, Unsafe.Add(&successors, k))
             k <- k + 1n
 
     /// The mean of values with shares in single precision, over the sum of the shares.

@@ -94,6 +94,17 @@ type Kernel private (model: Model, discount: float, ends: bool) =
 
         state < model.stateCount
 
+    // Every row leads to every state, in their order: sums need no successors.
+    let isDense =
+        let even = int64 model.successors.Length = int64 rowCount * int64 model.stateCount
+        let mutable k = 0
+
+        if even then
+            while k < model.successors.Length && model.successors[k] = k % model.stateCount do
+                k <- k + 1
+
+        even && k = model.successors.Length && longestRow = model.stateCount
+
     let slack = float (longestRow + 4) * Bound.unitRoundoff
 
     let extremes (values: float[]) =
@@ -120,6 +131,8 @@ type Kernel private (model: Model, discount: float, ends: bool) =
     member _.LargestReward = largestReward
     /// True if a state is terminal.
     member _.HasTerminals = hasTerminals
+    /// True if every row leads to every state, in their order.
+    member internal _.IsDense = isDense
     /// For each row sum over s' of P r: the mean reward.
     member internal _.RowRewards: float[] = rowRewards.Value
     /// For each transition P gamma.

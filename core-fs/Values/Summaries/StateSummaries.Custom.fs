@@ -36,21 +36,22 @@ type internal CustomRow(kernel: Kernel, probabilities: float[], rho: RowFunction
 
 /// The row form of a delegate where a row has one reward, and all have one discount.
 [<Struct; IsReadOnly>]
-type internal EvenCustomRow(kernel: Kernel, probabilities: float[], rewards: float[], rho: RowFunction) =
+type internal EvenCustomRow(model: Model, longest: int, probabilities: float[], rewards: float[], discount: float, rho: RowFunction) =
     interface IRowSummary with
-        member _.Scratch = kernel.LongestRow
+        member _.Scratch = longest
         member _.Prepare _ = [||]
         member _.Done _ = ()
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Value(values, _, row, scratch) =
-            let offsets = kernel.Model.offsets
+            let offsets = model.offsets
             let first = offsets[row]
             let count = offsets[row + 1] - first
             let shares = &MemoryMarshal.GetArrayDataReference probabilities
-            Gathered.Fetch(&shares, &MemoryMarshal.GetArrayDataReference kernel.Model.successors, nativeint first)
+            let successors = &MemoryMarshal.GetArrayDataReference model.successors
+            Gathered.Fetch(&shares, &successors, nativeint first)
             let outcomes = MemoryMarshal.CreateSpan(&MemoryMarshal.GetReference scratch, count)
-            Gathered.Outcomes(kernel.Model.successors, values, first, rewards[row], kernel.Discount, outcomes)
+            Gathered.Outcomes(&Unsafe.Add(&successors, first), values, rewards[row], discount, outcomes)
             rho.Invoke(MemoryMarshal.CreateReadOnlySpan(&Unsafe.Add(&shares, first), count), Span.op_Implicit outcomes)
 
 /// The row form of a fold.
@@ -137,7 +138,7 @@ type CustomSummary(name: string, claim: SummaryClaim, roundingUnits: float vopti
         let rows = model.rewardTable.Rows
 
         if model.continuations.Length = 0 && rows.Length > 0 then
-            user.Use(EvenCustomRow(kernel, model.probabilities, rows, rho))
+            user.Use(EvenCustomRow(model, kernel.LongestRow, model.probabilities, rows, kernel.Discount, rho))
         else
             user.Use(CustomRow(kernel, model.probabilities, rho))
 

@@ -1,5 +1,7 @@
 namespace ValueFlow.Core.Values
 
+open System
+open System.Numerics.Tensors
 open System.Runtime.CompilerServices
 open ValueFlow.Core.Foundations
 
@@ -26,6 +28,17 @@ type internal SingleExpectationRow(offsets: int[], successors: int[], shares: fl
         member _.Value(values, _, row, _) =
             rewards[row] + scale * Gathered.Mean(shares, successors, values, offsets[row], offsets[row + 1])
 
+/// The same where every row leads to every state: a product of two vectors.
+[<Struct; IsReadOnly>]
+type internal DenseExpectationRow(offsets: int[], shares: float[], rewards: float[], scale: float) =
+    interface IRowSummary with
+        member _.Scratch = 0
+        member _.Prepare _ = [||]
+        member _.Done _ = ()
+
+        member _.Value(values, _, row, _) =
+            rewards[row] + scale * TensorPrimitives.Dot(ReadOnlySpan(shares, offsets[row], values.Length), ReadOnlySpan values)
+
 /// rho(x) = sum over s' of P(s') x(s'): the risk-neutral summary (Bellman 1957, "Dynamic programming").
 [<Sealed>]
 type Expectation() =
@@ -48,6 +61,8 @@ type Expectation() =
 
         if model.continuations.Length > 0 then
             user.UseGathered(ExpectationRow 1.0, kernel.Weights, kernel.RowRewards)
+        elif kernel.IsDense && singles.Length = 0 then
+            user.Use(DenseExpectationRow(model.offsets, model.probabilities, kernel.RowRewards, kernel.Discount))
         elif singles.Length > 0 then
             user.Use(SingleExpectationRow(model.offsets, model.successors, singles, kernel.RowRewards, kernel.Discount))
         else
