@@ -76,7 +76,10 @@ module ValueRows =
                         { Row.figure section $"{family} {states}, {name}" "ns" (known (number line "nanoseconds")) with
                             Repeats = repeats
                             Ratio = number line "ratio"
-                            Note = number line "least" |> ValueOption.map (fun least -> $"of least times {least:F2}") |> ValueOption.defaultValue ""
+                            Note =
+                                number line "least"
+                                |> ValueOption.map (fun least -> $"of least times {least:F2}")
+                                |> ValueOption.defaultValue ""
                             Yardstick =
                                 kernel
                                 |> Option.map (fun kernel -> struct ("C++", known (number kernel "nanoseconds")))
@@ -91,7 +94,9 @@ module ValueRows =
         ]
 
     let private least (line: JsonNode) : string =
-        number line "least" |> ValueOption.map (fun ratio -> $"of least times {ratio:F2}, ") |> ValueOption.defaultValue ""
+        number line "least"
+        |> ValueOption.map (fun ratio -> $"of least times {ratio:F2}, ")
+        |> ValueOption.defaultValue ""
 
     // Seconds to the same tolerance in other libraries over those of the C++ kernel with the span rule, recorded together: the fastest certified one.
     let private peer (states: int) : PeerFigure voption =
@@ -115,7 +120,17 @@ module ValueRows =
     let certificates (runs: TabularRuns) (repeats: int) (family: string) (states: int) (discount: float) (methods: string list) : Row list =
         let isGarnet = family = "garnet"
         let joined = String.Join(';', methods)
-        let arguments = [ "methods"; $"family={family}"; $"states={states}"; $"discount={discount}"; $"repeats={repeats}"; $"methods={joined}" ]
+
+        let arguments =
+            [
+                "methods"
+                $"family={family}"
+                $"states={states}"
+                $"discount={discount}"
+                $"repeats={repeats}"
+                $"methods={joined}"
+            ]
+
         let lines = runs.Lines(1, arguments @ (if isGarnet || family = "dense" then runs.Yardstick else []))
         let kernel = lines |> List.tryFind (fun line -> text line "name" = "C++")
         let section = "to the certificate of 5e-7, 1 thread: seconds"
@@ -125,13 +140,18 @@ module ValueRows =
                 let name = text line "name"
 
                 if name = "peak" then
-                    Row.figure "memory of the process, all methods and the C++ copy" $"{family} {states}" "MiB" (known (number line "mebibytes"))
+                    Row.figure
+                        "memory of the process, all methods and the C++ copy"
+                        $"{family} {states}"
+                        "MiB"
+                        (known (number line "mebibytes"))
                 elif name <> "C++" then
                     let row =
                         { Row.figure section $"{family} {states} at {discount}, {name}" "s" (known (number line "seconds")) with
                             Repeats = repeats
                             Ratio = number line "ratio"
-                            Note = $"""{least line}{text line "sweeps"} sweeps, {text line "outcome"}, bound {known (number line "bound"):G2}"""
+                            Note =
+                                $"""{least line}{text line "sweeps"} sweeps, {text line "outcome"}, bound {known (number line "bound"):G2}"""
                             Yardstick =
                                 kernel
                                 |> Option.map (fun kernel ->
@@ -170,7 +190,9 @@ module ValueRows =
                     for line in runs.Lines(1, [ "comparison"; $"file={file}" ]) do
                         let error, bound = known (number line "error"), known (number line "bound")
 
-                        { Row.figure "recorded instances: sup |V - recorded V*|" (text line "name") "" error with Note = $"certified {bound:G2}" }
+                        { Row.figure "recorded instances: sup |V - recorded V*|" (text line "name") "" error with
+                            Note = $"certified {bound:G2}"
+                        }
                         // The record's residual is below 5e-13, at a discount of .99.
                         |> Row.atMost "error" (bound + 5e-11) error
         ]

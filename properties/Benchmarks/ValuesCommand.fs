@@ -32,14 +32,29 @@ module ValuesCommand =
                 yield! ValueRows.sweeps runs (if states = 1_000_000 then min repeats 9 else repeats) "garnet" states 1
 
             for states in [ 100_000; 1_000_000 ] do
-                yield! ValueRows.sweeps runs (if states = 1_000_000 then min repeats 9 else repeats) "garnet" states Environment.ProcessorCount
+                yield!
+                    ValueRows.sweeps runs (if states = 1_000_000 then min repeats 9 else repeats) "garnet" states Environment.ProcessorCount
 
             for states in [ 256; 1_024; 2_048 ] do
                 yield! ValueRows.sweeps runs repeats "dense" states 1
 
             yield! ValueRows.certificates runs repeats "garnet" 1_000 0.99 everyMethod
-            yield! ValueRows.certificates runs repeats "garnet" 10_000 0.99 (everyMethod |> List.except [ "policy-iteration"; "prioritised-sweeping" ])
-            yield! ValueRows.certificates runs (min repeats 9) "garnet" 100_000 0.99 [ "value-iteration"; "automatic"; "modified-policy-iteration" ]
+            yield!
+                ValueRows.certificates
+                    runs
+                    repeats
+                    "garnet"
+                    10_000
+                    0.99
+                    (everyMethod |> List.except [ "policy-iteration"; "prioritised-sweeping" ])
+            yield!
+                ValueRows.certificates
+                    runs
+                    (min repeats 9)
+                    "garnet"
+                    100_000
+                    0.99
+                    [ "value-iteration"; "automatic"; "modified-policy-iteration" ]
             yield! ValueRows.certificates runs (min repeats 5) "garnet" 1_000_000 0.99 [ "value-iteration"; "automatic" ]
             yield! ValueRows.certificates runs (min repeats 9) "dense" 1_024 0.99 [ "value-iteration"; "automatic" ]
             yield! ValueRows.certificates runs 3 "chain" 1_000 0.999 everyMethod
@@ -63,7 +78,14 @@ module ValuesCommand =
             let runs =
                 TabularRuns(
                     Path.GetFullPath(
-                        Path.Combine(AppContext.BaseDirectory, "..", "..", "TabularRuns", DirectoryInfo(AppContext.BaseDirectory).Name, "TabularRuns.dll")
+                        Path.Combine(
+                            AppContext.BaseDirectory,
+                            "..",
+                            "..",
+                            "TabularRuns",
+                            DirectoryInfo(AppContext.BaseDirectory).Name,
+                            "TabularRuns.dll"
+                        )
                     ),
                     (match native with
                      | Ok library -> ValueSome library
@@ -81,7 +103,8 @@ module ValuesCommand =
                     "times", $"by the clock, both sides in turns in one process; medians; {clock.Elapsed.TotalSeconds:F0} s in all"
                     "C++",
                     (match native with
-                     | Ok _ -> "kern.cpp by g++ -O3 -march=native -fopenmp, compiled by this command and called in the same process, with as many threads"
+                     | Ok _ ->
+                         "kern.cpp by g++ -O3 -march=native -fopenmp, compiled by this command and called in the same process, with as many threads"
                      | Error reason -> $"not measured: {reason}")
                     "peers", "recorded on another machine of the kind; their ratio is to the same C++ kernel there"
                 ]
@@ -95,10 +118,24 @@ module ValuesCommand =
 
     /// The command with its options.
     let create (output: TextWriter) (error: TextWriter) (cancellation: CancellationToken) : Command =
-        let data = Option<string>("--data", Description = "The folder with kern.cpp and recorded instances; else ../shared/bench beside the repository.")
-        let isLarge = Option<bool>("--large", Description = "Also 1e7 states in single precision, by way of a file of 3 GB.", DefaultValueFactory = fun _ -> false)
-        let isJson = Option<bool>("--json", DefaultValueFactory = (fun _ -> false), Description = "One JSON object instead of tables.")
-        let repeats = Option<int>("--repeats", Description = "Repeats behind each median, at most.", DefaultValueFactory = fun _ -> 21)
+        let data =
+            Option<string>(
+                "--data",
+                Description = "The folder with kern.cpp and recorded instances; else ../shared/bench beside the repository."
+            )
+
+        let isLarge =
+            Option<bool>(
+                "--large",
+                Description = "Also 1e7 states in single precision, by way of a file of 3 GB.",
+                DefaultValueFactory = fun _ -> false
+            )
+
+        let isJson =
+            Option<bool>("--json", DefaultValueFactory = (fun _ -> false), Description = "One JSON object instead of tables.")
+
+        let repeats =
+            Option<int>("--repeats", Description = "Repeats behind each median, at most.", DefaultValueFactory = fun _ -> 21)
 
         repeats.Validators.Add(fun result ->
             if result.GetRequiredValue repeats < 1 then
@@ -115,6 +152,13 @@ module ValuesCommand =
                 | null -> BenchFolder.find []
                 | folder -> Some folder
 
-            run folder (parsed.GetRequiredValue repeats) (parsed.GetRequiredValue isLarge) (parsed.GetRequiredValue isJson) output error cancellation)
+            run
+                folder
+                (parsed.GetRequiredValue repeats)
+                (parsed.GetRequiredValue isLarge)
+                (parsed.GetRequiredValue isJson)
+                output
+                error
+                cancellation)
 
         command

@@ -47,9 +47,9 @@ module Instances =
         let next = generator (20260101UL + uint64 states)
         let uniform () = float (next () >>> 11) * (1.0 / 9007199254740992.0)
         let rows, branching = states * 4, 8
-        let successors = Array.zeroCreate<int> (rows * branching)
-        let doubles = Array.zeroCreate<float> (if single then 0 else rows * branching)
-        let singles = Array.zeroCreate<float32> (if single then rows * branching else 0)
+        let successors = Array.zeroCreate<int>(rows * branching)
+        let doubles = Array.zeroCreate<float>(if single then 0 else rows * branching)
+        let singles = Array.zeroCreate<float32>(if single then rows * branching else 0)
         let shares = Array.zeroCreate<float> branching
 
         for row in 0 .. rows - 1 do
@@ -103,9 +103,25 @@ module Instances =
     let chain (states: int) : Model =
         let forth s = min (states - 1) (s + 1)
         let back s = max 0 (s - 1)
-        let successors = [| for s in 0 .. states - 1 do yield! [| back s; forth s; back s; forth s |] |]
-        let probabilities = [| for _ in 0 .. states - 1 do yield! [| 0.7; 0.3; 0.3; 0.7 |] |]
-        let rewards = [| for s in 0 .. states - 1 do yield! (if s = states - 1 then [| 1.0; 1.0 |] else [| 0.0; 0.0 |]) |]
+
+        let successors =
+            [|
+                for s in 0 .. states - 1 do
+                    yield! [| back s; forth s; back s; forth s |]
+            |]
+
+        let probabilities =
+            [|
+                for _ in 0 .. states - 1 do
+                    yield! [| 0.7; 0.3; 0.3; 0.7 |]
+            |]
+
+        let rewards =
+            [|
+                for s in 0 .. states - 1 do
+                    yield! (if s = states - 1 then [| 1.0; 1.0 |] else [| 0.0; 0.0 |])
+            |]
+
         even states 2 2 successors (ProbabilityArray.Double probabilities) rewards
 
     /// A square of states: four moves that slip to either side with probability .1 each, a wall around; the reward is 1 in the last corner alone.

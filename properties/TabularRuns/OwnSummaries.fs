@@ -8,8 +8,10 @@ open ValueFlow.Core.Values
 type MeanFold =
     interface IOutcomeFold with
         member _.Start = 0.0
+
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Step(folded, probability, outcome) = folded + probability * outcome
+
         member _.Finish folded = folded
 
 /// Summaries of one's own that are timed beside the library's.

@@ -19,13 +19,16 @@ let private say (entries: (string * JsonNode | null) list) : unit =
 
     printfn "%s" (line.ToJsonString())
 
-let private number (value: float) : JsonNode | null =
-    if Double.IsFinite value then JsonValue.Create value else null
+let private number (value: float) : JsonNode | null = if Double.IsFinite value then JsonValue.Create value else null
 
 /// The options key=value.
 let private option (arguments: string[]) (name: string) (fallback: string) : string =
     arguments
-    |> Array.tryPick (fun argument -> if argument.StartsWith(name + "=", StringComparison.Ordinal) then Some(argument.Substring(name.Length + 1)) else None)
+    |> Array.tryPick (fun argument ->
+        if argument.StartsWith(name + "=", StringComparison.Ordinal) then
+            Some(argument.Substring(name.Length + 1))
+        else
+            None)
     |> Option.defaultValue fallback
 
 let private real (text: string) = Double.Parse(text, CultureInfo.InvariantCulture)
@@ -36,7 +39,11 @@ let private peak () : float =
 
     if File.Exists status then
         File.ReadLines status
-        |> Seq.tryPick (fun line -> if line.StartsWith "VmHWM:" then Some(real (line.Substring(6).Replace("kB", "").Trim()) / 1024.0) else None)
+        |> Seq.tryPick (fun line ->
+            if line.StartsWith "VmHWM:" then
+                Some(real (line.Substring(6).Replace("kB", "").Trim()) / 1024.0)
+            else
+                None)
         |> Option.defaultValue nan
     else
         float (Process.GetCurrentProcess().PeakWorkingSet64) / 1048576.0
@@ -147,7 +154,12 @@ let private methods (arguments: string[]) : unit =
     let first = works.Length - names.Length
 
     if yardstick.IsSome then
-        say [ "name", JsonValue.Create "C++"; "seconds", number (Timing.median times[0]); "sweeps", JsonValue.Create reference ]
+        say
+            [
+                "name", JsonValue.Create "C++"
+                "seconds", number (Timing.median times[0])
+                "sweeps", JsonValue.Create reference
+            ]
 
     for i in 0 .. names.Length - 1 do
         let found = times[first + i]
@@ -173,7 +185,9 @@ let private memory (arguments: string[]) : unit =
     let built = clock.Elapsed.TotalSeconds
 
     let solution =
-        ValueIteration.solve { RunOptions.standard with Tolerance = 5e-7 } (Bellman.Optimality(model, real (option arguments "discount" "0.99")))
+        ValueIteration.solve
+            { RunOptions.standard with Tolerance = 5e-7 }
+            (Bellman.Optimality(model, real (option arguments "discount" "0.99")))
 
     let maps = "/proc/self/maps"
 
@@ -192,7 +206,9 @@ let private memory (arguments: string[]) : unit =
 let private comparison (arguments: string[]) : unit =
     let file = option arguments "file" ""
     let model = model arguments
-    let expected = MemoryMarshal.Cast<byte, float>(ReadOnlySpan(File.ReadAllBytes(string (Path.ChangeExtension(file, ".vstar.bin"))))).ToArray()
+
+    let expected =
+        MemoryMarshal.Cast<byte, float>(ReadOnlySpan(File.ReadAllBytes(string (Path.ChangeExtension(file, ".vstar.bin"))))).ToArray()
 
     let solution =
         PlanningMethod.solve

@@ -43,9 +43,7 @@ type Yardstick(library: string, model: Model, discount: float) =
         member _.Dispose() = Marshal.GetDelegateForFunctionPointer<Free>(entry "yardstick_free").Invoke instance
 
 /// As in yardstick.cpp.
-and Create =
-    delegate of
-        int64 * int64 * int64 * nativeptr<int> * nativeptr<float> * nativeptr<float> * float -> nativeint
+and Create = delegate of int64 * int64 * int64 * nativeptr<int> * nativeptr<float> * nativeptr<float> * float -> nativeint
 
 /// As in yardstick.cpp.
 and Sweeping = delegate of nativeint * int -> unit

@@ -149,7 +149,9 @@ module BestTail =
             if direction = Direction.Maximise then
                 model
             else
-                { model with rewardTable = RewardTable.OfTransitions(model.rewards |> Array.map (fun cost -> 0.0 - cost)) }
+                { model with
+                    rewardTable = RewardTable.OfTransitions(model.rewards |> Array.map (fun cost -> 0.0 - cost))
+                }
 
         let width values =
             let struct (lower, _, upper, _) = search share start values

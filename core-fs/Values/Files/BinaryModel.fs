@@ -370,7 +370,13 @@ module BinaryModel =
 
     /// Reads the model whose words stand in the .json; its numbers go straight into the model's arrays. In single precision probabilities take half the memory: each is its number over the sum of the row's. The
     /// progress is the share of bytes that was read, in (0, 1].
-    let read (single: bool) (limit: int) (progress: float -> unit) (cancellation: CancellationToken) (path: string) : Result<Model, FileError list> =
+    let read
+        (single: bool)
+        (limit: int)
+        (progress: float -> unit)
+        (cancellation: CancellationToken)
+        (path: string)
+        : Result<Model, FileError list> =
         let words, numbers = Findings(path, limit), Findings(numbersOf path, limit)
 
         try

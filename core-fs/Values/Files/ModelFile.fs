@@ -92,7 +92,11 @@ module ModelFile =
             match (FileInfo path).Extension.ToLowerInvariant() with
             | ".tra" -> PrismReader.read options.Reward options.ErrorLimit options.Cancellation path
             | ".drn" -> Drn.read options.Reward options.ErrorLimit options.Cancellation path
-            | ".json" -> nameless "a model in numbers" path (BinaryModel.read options.SinglePrecision options.ErrorLimit options.Progress options.Cancellation)
+            | ".json" ->
+                nameless
+                    "a model in numbers"
+                    path
+                    (BinaryModel.read options.SinglePrecision options.ErrorLimit options.Progress options.Cancellation)
             | ".csv"
             | ".parquet" -> nameless "a log" path logged
             | other -> Error [ whole path "the extension .tra, .drn, .json, .csv or .parquet" $"'{other}'" ])

@@ -29,7 +29,11 @@ module AlteredTransitions =
             for k in first..last do
                 probabilities[k] <- weights[k] / sum
 
-        { model with probabilityTable = ProbabilityTable.OfDoubles probabilities; lower = [||]; upper = [||] }
+        { model with
+            probabilityTable = ProbabilityTable.OfDoubles probabilities
+            lower = [||]
+            upper = [||]
+        }
 
     /// Transition normalisation: P~(s' | s, a) = P l / Z with l = 1 / P, the uniform law on the successors of P. What made some of them likelier, the behaviour of other agents, say, is gone.
     /// Jiang and Lu 2021, "Offline decentralized multi-agent reinforcement learning".

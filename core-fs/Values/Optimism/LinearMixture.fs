@@ -166,10 +166,21 @@ type MixtureKnowledge =
 module MixtureExplorer =
 
     /// Backups r + discount * (phi_V^T estimate) + width * ||phi_V||_{Lambda^-1}, cut to what values can be.
-    let optimisticBackup (bonus: float) (ground: ExplorationGround) (mixture: LinearMixture) (design: RidgeDesign) (values: float[]) : float[] =
+    let optimisticBackup
+        (bonus: float)
+        (ground: ExplorationGround)
+        (mixture: LinearMixture)
+        (design: RidgeDesign)
+        (values: float[])
+        : float[] =
         Array.init mixture.RowCount (fun row ->
             let features = mixture.Features(values, row)
-            let value = mixture.Rewards[row] + ground.Discount * RidgeDesign.predict design features + bonus * RidgeDesign.width design features
+
+            let value =
+                mixture.Rewards[row]
+                + ground.Discount * RidgeDesign.predict design features
+                + bonus * RidgeDesign.width design features
+
             Math.Clamp(value, ground.Floor, ground.Ceiling))
 
     /// Optimistic planning by regularised dynamic programming (RAVI-UCB) for a linear mixture: theta by ridge regression of the values that followed on what each basis expected of them, the bonus

@@ -23,6 +23,7 @@ type internal MaxRow =
 
     interface IActionFold with
         member _.Start = Double.NegativeInfinity
+
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Join(folded, value, _) = Double.MaxNative(folded, value)
 
@@ -43,6 +44,7 @@ type internal MinRow =
 
     interface IActionFold with
         member _.Start = Double.PositiveInfinity
+
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Join(folded, value, _) = Double.MinNative(folded, value)
 

@@ -18,6 +18,7 @@ type internal PolicyRow(weights: float[]) =
 
     interface IActionFold with
         member _.Start = 0.0
+
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Join(folded, value, row) = folded + weights[row] * value
 

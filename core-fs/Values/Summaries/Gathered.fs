@@ -64,8 +64,17 @@ type internal Gathered =
     /// The values of the states first .. last - 1: zero in terminal ones. Returns the sum of all action values, which is no number if one of them is none:
     /// an action summary that drops such a number is told by it.
     static member Block<'Row, 'Action when 'Row: struct and 'Row :> IGatheredRow and 'Action: struct and 'Action :> IActionFold>
-        (rule: 'Row, action: 'Action, model: Model, shares: float[], rewards: float[], source: float[], destination: float[], first: int, last: int)
-        : float =
+        (
+            rule: 'Row,
+            action: 'Action,
+            model: Model,
+            shares: float[],
+            rewards: float[],
+            source: float[],
+            destination: float[],
+            first: int,
+            last: int
+        ) : float =
         let mutable action = action
         let rowOffsets = &MemoryMarshal.GetArrayDataReference model.rowOffsets
         let offsets = &MemoryMarshal.GetArrayDataReference model.offsets

@@ -38,6 +38,7 @@ type Kernel private (model: Model, discount: float, ends: bool) =
              else
                  let probabilities, rewards = model.probabilities, model.rewards
                  perRow (fun sum k -> sum + probabilities[k] * rewards[k]) 0.0)
+
     let weights = lazy (model.probabilities |> Array.mapi (fun k p -> p * gamma k))
 
     // In single precision a row's shares are divided by their sum, so that nothing of it is lost.

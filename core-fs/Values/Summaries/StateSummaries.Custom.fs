@@ -132,7 +132,7 @@ type OwnSummary(name: string, claim: SummaryClaim, roundingUnits: float voption)
 type CustomSummary(name: string, claim: SummaryClaim, roundingUnits: float voption, rho: RowFunction) =
     inherit OwnSummary(name, claim, roundingUnits)
     override _.Rho(probabilities, outcomes) = rho.Invoke(probabilities, outcomes)
-    
+
     override _.Bind(kernel, user) =
         let model = kernel.Model
         let rows = model.rewardTable.Rows

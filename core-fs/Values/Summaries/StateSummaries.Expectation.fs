@@ -11,8 +11,10 @@ open ValueFlow.Core.Foundations
 type internal ExpectationRow(scale: float) =
     interface IGatheredRow with
         member _.Start = 0.0
+
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Step(folded, share, value, _) = folded + share * value
+
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Finish(folded, reward) = reward + scale * folded
 
@@ -25,8 +27,7 @@ type internal SingleExpectationRow(offsets: int[], successors: int[], shares: fl
         member _.Done _ = ()
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
-        member _.Value(values, _, row, _) =
-            rewards[row] + scale * Gathered.Mean(shares, successors, values, offsets[row], offsets[row + 1])
+        member _.Value(values, _, row, _) = rewards[row] + scale * Gathered.Mean(shares, successors, values, offsets[row], offsets[row + 1])
 
 /// The same where every row leads to every state: a product of two vectors.
 [<Struct; IsReadOnly>]
@@ -37,7 +38,8 @@ type internal DenseExpectationRow(offsets: int[], shares: float[], rewards: floa
         member _.Done _ = ()
 
         member _.Value(values, _, row, _) =
-            rewards[row] + scale * TensorPrimitives.Dot(ReadOnlySpan(shares, offsets[row], values.Length), ReadOnlySpan values)
+            rewards[row]
+            + scale * TensorPrimitives.Dot(ReadOnlySpan(shares, offsets[row], values.Length), ReadOnlySpan values)
 
 /// rho(x) = sum over s' of P(s') x(s'): the risk-neutral summary (Bellman 1957, "Dynamic programming").
 [<Sealed>]

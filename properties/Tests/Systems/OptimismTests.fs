@@ -405,7 +405,10 @@ let ``a design is ridge regression, and its width the farthest prediction of the
         let d = 1 + generator.Below 5
         let ridge = 0.1 + generator.Uniform()
         let data = List.init (1 + generator.Below 20) (fun _ -> struct (normals generator d, Sampling.normal generator))
-        let design = data |> List.fold (fun design (struct (x, y)) -> RidgeDesign.add x y design) (RidgeDesign.start (assumed * ridge) d)
+
+        let design =
+            data
+            |> List.fold (fun design (struct (x, y)) -> RidgeDesign.add x y design) (RidgeDesign.start (assumed * ridge) d)
 
         let matrix =
             Array.init (d * d) (fun i ->
