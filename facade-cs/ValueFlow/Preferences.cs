@@ -73,6 +73,19 @@ public sealed class Risk
         );
     }
 
+    /// <summary>A measure of one's own as a struct that folds over outcomes: at the speed of the library's own measures.</summary>
+    /// <param name="name">Its name in reports.</param>
+    /// <param name="fold">The fold. What it measures is monotone, translates, and does not expand; check that with the laws.</param>
+    /// <param name="roundingUnits">How far a result may be off, in units of roundoff (2^-53) times the largest outcome; without it nothing is certified.</param>
+    public static Risk Fold<TFold>(string name, TFold fold, double? roundingUnits = null)
+        where TFold : struct, IRiskFold
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        var units = ActionChoice.Units(roundingUnits, nameof(roundingUnits));
+        var claim = SummaryClaimModule.all("stated by the user");
+        return new(name, _ => new FoldSummary<CoreFold<TFold>>(name, claim, units, new(fold)));
+    }
+
     internal StateSummary Core(Attitude attitude) => create(attitude);
 
     // Parameters are checked when they are given, not when they are used.

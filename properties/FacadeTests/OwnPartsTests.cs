@@ -24,6 +24,35 @@ public class OwnPartsTests
         return mean - (2 * Math.Sqrt(variance));
     }
 
+    // The mean once more, times a scale: no measure unless that is one.
+    private readonly struct MeanAsFold(double scale) : IRiskFold
+    {
+        public double Start => 0;
+
+        public double Step(double folded, double probability, double outcome) => folded + (scale * probability * outcome);
+
+        public double Finish(double folded) => folded;
+    }
+
+    [Fact]
+    public void AStructThatFoldsIsWhatAFunctionIs()
+    {
+        var mean = Risk.Fold("mean", new MeanAsFold(1), roundingUnits: 64);
+        Assert.All(
+            OperatorLaws.CheckFamily("mean", (model, discount) => model.Discounted(discount).WithRisk(mean).Operator()),
+            report => report.Require()
+        );
+        var folded = Lake.WithRisk(mean).Solve();
+        Assert.Equal(Certificate.SpanBounds, folded.Certificate);
+        var plain = Lake.Solve();
+        Assert.All(plain.Values.Zip(folded.Values), pair => Assert.Equal(pair.First, pair.Second, folded.ErrorBound + plain.ErrorBound));
+        Assert.Equal(Certificate.Estimate, Lake.WithRisk(Risk.Fold("mean", new MeanAsFold(1))).Solve().Certificate);
+
+        var doubled = Risk.Fold("twice the mean", new MeanAsFold(2));
+        var wrong = OperatorLaws.CheckFamily("doubled", (model, discount) => model.Discounted(discount).WithRisk(doubled).Operator());
+        Assert.Contains(wrong, report => report.Verdict == Verdict.Refuted);
+    }
+
     private static double Median(ReadOnlySpan<double> q)
     {
         double[] sorted = q.ToArray();
