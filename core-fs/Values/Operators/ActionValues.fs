@@ -23,6 +23,19 @@ module ActionValues =
 
         sum
 
+    /// For each state max over a of Q(s, a); zero in a terminal state.
+    let internal largest (model: Model) (actionValues: float[]) : float[] =
+        Array.init model.StateCount (fun s ->
+            if model.IsTerminal s then
+                0.0
+            else
+                let mutable best = Double.NegativeInfinity
+
+                for row in model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 do
+                    best <- Math.Max(best, actionValues[row])
+
+                best)
+
     /// For each state the row of its largest (for costs its smallest) entry, the first among equals; -1 in a terminal state.
     let greedyRows (direction: Direction) (model: Model) (actionValues: float[]) : int[] =
         Shape.requireLength (nameof actionValues) model.RowCount actionValues.Length

@@ -1,6 +1,5 @@
 namespace ValueFlow.Core.Values
 
-open System
 open ValueFlow.Core.Foundations
 
 /// Operators on action values, one for each row, that push the best action away from the others. They preserve optimality: max over a of Q converges to V*, no action that
@@ -9,22 +8,7 @@ open ValueFlow.Core.Foundations
 [<RequireQualifiedAccess>]
 module GapIncreasing =
 
-    let private kernelOf (model: Model) discount =
-        match Expectation().Misses model with
-        | ValueSome words -> invalidArg (nameof model) $"gap-increasing operators need a model with {words}"
-        | ValueNone -> Kernel(model, discount)
-
-    let private best (model: Model) (q: float[]) =
-        Array.init model.StateCount (fun s ->
-            if model.IsTerminal s then
-                0.0
-            else
-                let mutable best = Double.NegativeInfinity
-
-                for row in model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 do
-                    best <- Math.Max(best, q[row])
-
-                best)
+    let private kernelOf (model: Model) discount = ActionValues.kernel "a gap-increasing operator" model discount
 
     let private stateOf (model: Model) =
         let states = Array.zeroCreate model.RowCount
@@ -35,14 +19,7 @@ module GapIncreasing =
 
         states
 
-    let private plain (kernel: Kernel) (values: float[]) row =
-        let model = kernel.Model
-        let mutable sum = kernel.RowRewards[row]
-
-        for k in model.offsets[row] .. model.offsets[row + 1] - 1 do
-            sum <- sum + kernel.Weights[k] * values[model.successors[k]]
-
-        sum
+    let private plain (kernel: Kernel) (values: float[]) row = ActionValues.backup kernel kernel.RowRewards values row
 
     // One row is summed as an expectation is.
     let private rounded (kernel: Kernel) operator =
@@ -55,7 +32,7 @@ module GapIncreasing =
 
         { Operator.onVectors $"Q[{discount}]" largest (fun q ->
               Shape.requireLength (nameof q) model.RowCount q.Length
-              let values = best model q
+              let values = ActionValues.largest model q
               Array.init model.RowCount (plain kernel values)) with
             Monotone = true
         }
@@ -72,7 +49,7 @@ module GapIncreasing =
 
         Operator.create $"advantage learning({strength}, {discount})" Space.vectors (fun q ->
             Shape.requireLength (nameof q) model.RowCount q.Length
-            let values = best model q
+            let values = ActionValues.largest model q
             Array.init model.RowCount (fun row -> plain kernel values row - strength * (values[states[row]] - q[row])))
 
     /// The consistent operator: sum P (r + gamma v), where v is Q(s, a) itself if the transition stays in its state, as a policy that stays would choose the same again, and
@@ -84,7 +61,7 @@ module GapIncreasing =
 
         { Operator.onVectors $"consistent({discount})" largest (fun q ->
               Shape.requireLength (nameof q) model.RowCount q.Length
-              let values = best model q
+              let values = ActionValues.largest model q
 
               Array.init model.RowCount (fun row ->
                   let mutable sum = kernel.RowRewards[row]

@@ -85,21 +85,9 @@ module Explorer =
         if not (bonus >= 0.0 && Double.IsFinite bonus) then
             invalidArg (nameof bonus) $"bonus must be finite and not negative but is {bonus}"
 
-    let internal bestOf (model: Model) (actionValues: float[]) =
-        Array.init model.StateCount (fun s ->
-            if model.IsTerminal s then
-                0.0
-            else
-                let mutable best = Double.NegativeInfinity
-
-                for row in model.rowOffsets[s] .. model.rowOffsets[s + 1] - 1 do
-                    best <- Math.Max(best, actionValues[row])
-
-                best)
-
     // epsilon shared by all actions of a state, the rest by the best ones.
     let private greedy (epsilon: float) (model: Model) (actionValues: float[]) =
-        let best = bestOf model actionValues
+        let best = ActionValues.largest model actionValues
         let policy = Array.zeroCreate<float> model.RowCount
 
         for s in 0 .. model.StateCount - 1 do
@@ -184,7 +172,7 @@ module Explorer =
             Learn =
                 fun step known ->
                     let counts = VisitCounts.add step known.Counts
-                    let backup = optimisticBackup bonus ground counts (bestOf model known.ActionValues)
+                    let backup = optimisticBackup bonus ground counts (ActionValues.largest model known.ActionValues)
                     { Counts = counts; ActionValues = Array.map2 min known.ActionValues backup }
             Epochs = fun _ -> 1
         }

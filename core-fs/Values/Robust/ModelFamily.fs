@@ -56,19 +56,7 @@ type ModelFamily private (models: Model[], discount: float) =
         backups[index].Sweep.ActionValues(values, rows, CancellationToken.None) |> ignore
 
     /// max over the actions of each state, of values of rows; zero in terminal states.
-    member internal _.Best(rows: float[]) : float[] =
-        let model = models[0]
-
-        Array.init model.StateCount (fun s ->
-            if model.IsTerminal s then
-                0.0
-            else
-                let mutable best = Double.NegativeInfinity
-
-                for row in model.RowOffsets[s] .. model.RowOffsets[s + 1] - 1 do
-                    best <- Math.Max(best, rows[row])
-
-                best)
+    member internal _.Best(rows: float[]) : float[] = ActionValues.largest models[0] rows
 
     /// For each state the first action whose row is within the tolerance of the largest; -1 in terminal states.
     member internal this.Greedy(rows: float[], tolerance: float) : int[] =

@@ -184,19 +184,19 @@ type RegularisedExplorationStudy() =
                         Relation.AtMost
                         "regret below epsilon-greedy Q-learning"
                         (gap swims[2] / gap swims[0])
-                    Findings.calibrated
+                    Findings.calibratedOn "2026-11-28"
                         "RiverSwim: mean gap of regularised (eta 1) over that of optimistic value iteration (comparable)"
                         1.5
                         Relation.AtMost
                         (gap swims[2] / gap swims[1])
-                    Findings.calibrated "RiverSwim: mean gap of regularised (eta 1)" 0.15 Relation.AtMost (gap swims[2])
+                    Findings.calibratedOn "2026-11-28" "RiverSwim: mean gap of regularised (eta 1)" 0.15 Relation.AtMost (gap swims[2])
                     Findings.target
                         "mixtures: mean gap of regularised by regression over that of epsilon-greedy"
                         1.0
                         Relation.AtMost
                         "regret below epsilon-greedy Q-learning"
                         (gap mixed[2] / gap mixed[0])
-                    Findings.calibrated
+                    Findings.calibratedOn "2026-11-28"
                         "mixtures: mean gap of regularised by regression over that by counts (four numbers are learnt sooner than tables)"
                         0.5
                         Relation.AtMost

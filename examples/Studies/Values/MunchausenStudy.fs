@@ -91,8 +91,7 @@ type MunchausenStudy() =
         let worst method' runs = at last method' runs |> Array.max
         let ratio method' runs = mean method' runs / mean 0 runs
 
-        let calibrated text expected relation measured =
-            Findings.exact text expected relation 0.0 "calibrated 2026-11-28, then frozen" measured
+        let calibrated = Findings.calibratedOn "2026-11-28"
 
         let not' (finding: Finding) : Finding = { finding with Claim = { finding.Claim with ExpectReproduced = false } }
 
