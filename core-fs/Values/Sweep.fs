@@ -38,6 +38,30 @@ type Sweep(kernel: Kernel) =
     /// Takes back what <c>Prepare</c> gave.
     abstract Done: context: int[] -> unit
 
+    /// Improves one state's chosen row, by the values of its rows from the first on: true if another is better by more than the margin, or none was chosen.
+    static member internal Improves(values: ReadOnlySpan<float>, first: int, sign: float, margin: float, chosen: byref<int>) : bool =
+        if values.Length = 0 then
+            false
+        else
+            if chosen >= first + values.Length || (chosen >= 0 && chosen < first) then
+                invalidArg
+                    (nameof chosen)
+                    $"a chosen row must lie in [{first}, {first + values.Length}) of its state, or be -1, but is {chosen}"
+
+            let mutable best = 0
+
+            for place in 1 .. values.Length - 1 do
+                if sign * values[place] > sign * values[best] then
+                    best <- place
+
+            let better = chosen < 0 || sign * values[best] > sign * values[chosen - first] + margin
+
+            if better && chosen <> first + best then
+                chosen <- first + best
+                true
+            else
+                false
+
     member private this.Blocks(work: Action<int, int>, cancellation: CancellationToken) =
         let model = kernel.Model
         let count = model.stateCount
@@ -91,7 +115,7 @@ type Sweep(kernel: Kernel) =
             this.Done context
 
     /// Improves the chosen rows by the values of the source, in the direction; a chosen row stays unless another is better by more than the
-    /// margin. How many changed, or -1 if it was cancelled on the way.
+    /// margin. How many changed, or -1 if it was cancelled on the way. An ArgumentException tells of a chosen row of another state.
     member this.Improve(source: float[], direction: Direction, margin: float, chosen: int[], cancellation: CancellationToken) : int =
         this.RequireLengths(source, source)
         let context = this.Prepare source
@@ -184,32 +208,19 @@ type internal Sweep<'State, 'Action when 'State: struct and 'State :> IRowSummar
     override _.ImproveBlock(source, context, sign, margin, chosen, first, last) =
         let mutable summary = summary
         let rowOffsets = kernel.Model.rowOffsets
-        let scratch = ArrayPool<float>.Shared.Rent(summary.Scratch + 1)
-        let work = scratch.AsSpan(0, summary.Scratch)
+        let places = kernel.MostActions
+        let scratch = ArrayPool<float>.Shared.Rent(places + summary.Scratch + 1)
+        let work = scratch.AsSpan(places, summary.Scratch)
         let mutable changed = 0
 
         for state in first .. last - 1 do
             let start, next = rowOffsets[state], rowOffsets[state + 1]
 
-            if start < next then
-                let current = chosen[state]
-                let mutable best = start
-                let mutable largest = Double.NaN
-                let mutable held = Double.NaN
+            for row in start .. next - 1 do
+                scratch[row - start] <- summary.Value(source, context, row, work)
 
-                for row in start .. next - 1 do
-                    let value = sign * summary.Value(source, context, row, work)
-
-                    if row = current then
-                        held <- value
-
-                    if row = start || value > largest then
-                        best <- row
-                        largest <- value
-
-                if best <> current && (current < 0 || largest > held + margin) then
-                    chosen[state] <- best
-                    changed <- changed + 1
+            if Sweep.Improves(ReadOnlySpan(scratch, 0, next - start), start, sign, margin, &chosen[state]) then
+                changed <- changed + 1
 
         ArrayPool<float>.Shared.Return scratch
         changed
@@ -255,6 +266,47 @@ type internal GatheredSweep<'Row, 'Action when 'Row: struct and 'Row :> IGathere
 
         if Double.IsNaN(Gathered.Block(rule, action, kernel.Model, shares, rewards, source, destination, first, last)) then
             base.Block(source, destination, context, first, last)
+
+    override this.ImproveBlock(source, _, sign, margin, chosen, first, last) =
+        this.Require(source, source, first, last)
+        let model = kernel.Model
+        let rowOffsets = model.rowOffsets
+        // So many states that their rows stay in the first cache.
+        let together = Math.Max(1, 512 / Math.Max(1, kernel.MostActions))
+        let scratch = ArrayPool<float>.Shared.Rent(together * kernel.MostActions + 1)
+        let mutable changed = 0
+        let mutable from = first
+
+        while from < last do
+            let until = Math.Min(last, from + together)
+            Gathered.Rows(rule, model, shares, rewards, source, rowOffsets[from], rowOffsets[until], scratch.AsSpan())
+
+            for state in from .. until - 1 do
+                let start = rowOffsets[state]
+                let values = ReadOnlySpan(scratch, start - rowOffsets[from], rowOffsets[state + 1] - start)
+
+                if Sweep.Improves(values, start, sign, margin, &chosen[state]) then
+                    changed <- changed + 1
+
+            from <- until
+
+        ArrayPool<float>.Shared.Return scratch
+        changed
+
+    override this.RowBlock(source, rowValues, _, first, last) =
+        this.Require(source, source, first, last)
+        let rows = kernel.Model.rowOffsets
+
+        Gathered.Rows(
+            rule,
+            kernel.Model,
+            shares,
+            rewards,
+            source,
+            rows[first],
+            rows[last],
+            rowValues.AsSpan(rows[first], rows[last] - rows[first])
+        )
 
 /// Makes sweeps.
 [<RequireQualifiedAccess>]

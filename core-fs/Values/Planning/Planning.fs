@@ -11,7 +11,7 @@ open ValueFlow.Core.Foundations
 [<RequireQualifiedAccess>]
 module Planning =
 
-    /// The next values, written over <c>values</c>, from an application values -> image. False if it was cancelled.
+    /// The next values, written over <c>values</c>, from an application values -> image, which it leaves as it is. False if it was cancelled.
     type internal Advance = delegate of values: float[] * image: float[] * bracket: Bracket -> bool
 
     /// What the loop must know of a method.
@@ -122,7 +122,7 @@ module Planning =
         RunOptions.require options
         let model = bellman.Kernel.Model
         let values = start bellman given
-        let image = Array.zeroCreate model.StateCount
+        let mutable image = Array.zeroCreate model.StateCount
         let mutable history = History()
         let struct (_, factor) = bellman.Factors
         // One and a half times the sweeps within which the method halves its residual: if it has not, only rounding is left.
@@ -150,7 +150,7 @@ module Planning =
         let mutable halved = 0
         // The last application that was completed, kept for a run that ends on the way.
         let basis = Array.copy values
-        let reached = Array.copy values
+        let reached = ref (Array.copy values)
 
         let mutable bracket =
             {
@@ -169,7 +169,7 @@ module Planning =
             {
                 Values = values
                 Basis = basis
-                Reached = reached
+                Reached = reached.Value
                 Bracket = bracket
                 Sweeps = sweeps
                 Attempt = attempt
@@ -193,7 +193,7 @@ module Planning =
             let restore (source: 'a[]) (destination: 'a[]) = Array.blit source 0 destination 0 destination.Length
             restore kept.Values values
             restore kept.Basis basis
-            restore kept.Reached reached
+            restore kept.Reached reached.Value
             Array.iter2 restore kept.Integers scheme.Integers
             Array.iter2 restore kept.Numbers scheme.Numbers
             bracket <- kept.Bracket
@@ -242,7 +242,10 @@ module Planning =
                         bracket <- found
                         floor <- if certified then Bound.above (found.Floor + storing) else 0.0
                         Array.blit values 0 basis 0 values.Length
-                        Array.blit image 0 reached 0 image.Length
+                        // The image is kept, and the one that was kept is written over next.
+                        let kept = reached.Value
+                        reached.Value <- image
+                        image <- kept
                         last <- { Applications = sweeps; Residual = found.Residual; Bound = half }
                         history.Add last
                         options.Progress last
@@ -258,12 +261,12 @@ module Planning =
                             outcome <- ValueSome Outcome.PrecisionFloor
                         elif certified && sweeps - halved > patience then
                             halved <- sweeps
-                            venture values image
-                        elif not (advance.Invoke(values, image, found)) then
+                            venture values reached.Value
+                        elif not (advance.Invoke(values, reached.Value, found)) then
                             // In the middle of a step: the last checkpoint stands.
                             outcome <- ValueSome Outcome.Cancelled
 
-        let struct (middle, lower, upper, bound) = enclose model reached bracket
+        let struct (middle, lower, upper, bound) = enclose model reached.Value bracket
         let direction = bellman.Action.Direction
 
         let policy =

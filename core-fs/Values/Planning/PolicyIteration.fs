@@ -44,6 +44,7 @@ module PolicyIteration =
         let direction = directionOf "policy iteration" bellman
         let model = bellman.Kernel.Model
         let struct (_, factor) = bellman.Factors
+        let scratch = lazy (Array.zeroCreate<float> model.StateCount)
 
         Planning.Advance(fun values image _ ->
             let margin = 2.0 * bellman.Rounding values
@@ -61,14 +62,14 @@ module PolicyIteration =
                     if row >= 0 then
                         policy[row] <- 1.0
 
-                let found = LinearEvaluation.solve bellman.Kernel policy image options.Cancellation
+                let found = LinearEvaluation.solve bellman.Kernel policy (Array.copy image) options.Cancellation
                 copy (if Array.forall Double.IsFinite found then found else image) values
                 // A solve that was cancelled returns its guess: no step that a run would take.
                 not options.Cancellation.IsCancellationRequested
             | _ ->
                 copy image values
                 let enough = Math.Max(0.1 * options.Tolerance * (1.0 - factor), 0.5 * margin)
-                backup bellman chosen Evaluations enough values image options.Cancellation)
+                backup bellman chosen Evaluations enough values scratch.Value options.Cancellation)
 
     let internal solveKept checkpoint (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
         let chosen = Array.create bellman.Kernel.Model.StateCount -1
@@ -84,10 +85,11 @@ module PolicyIteration =
     /// Starts from the greedy policy of zero values.
     let solve (options: RunOptions) (bellman: Bellman) : Solution = solveFrom ValueNone options bellman
 
-    // The greedy policy, backed up so many times in all; scratch is kept between calls, and holds nothing.
+    // The greedy policy, backed up so many times in all; arrays are kept between calls, and hold nothing.
     let internal backing (backups: int) (options: RunOptions) (bellman: Bellman) : Planning.Advance =
         let direction = directionOf "modified policy iteration" bellman
         let chosen = Array.create bellman.Kernel.Model.StateCount -1
+        let scratch = lazy (Array.zeroCreate<float> chosen.Length)
 
         Planning.Advance(fun values image _ ->
             // The greedy policy afresh: a decision is not kept for its age.
@@ -97,7 +99,7 @@ module PolicyIteration =
                 false
             else
                 copy image values
-                backup bellman chosen (backups - 1) 0.0 values image options.Cancellation)
+                backup bellman chosen (backups - 1) 0.0 values scratch.Value options.Cancellation)
 
     let internal solveModifiedKept checkpoint (backups: int) (given: float[] voption) (options: RunOptions) (bellman: Bellman) : Solution =
         if backups < 1 then

@@ -61,6 +61,22 @@ type internal Gathered =
             nativeint model.offsets[row + 1]
         )
 
+    /// The summaries of the rows first .. last - 1, from the first place of the results on.
+    static member Rows<'Row when 'Row: struct and 'Row :> IGatheredRow>
+        (rule: 'Row, model: Model, shares: float[], rewards: float[], source: float[], first: int, last: int, results: Span<float>)
+        : unit =
+        let offsets = &MemoryMarshal.GetArrayDataReference model.offsets
+        let successors = &MemoryMarshal.GetArrayDataReference model.successors
+        let shares = &MemoryMarshal.GetArrayDataReference shares
+        let rewards = &MemoryMarshal.GetArrayDataReference rewards
+        let values = &MemoryMarshal.GetArrayDataReference source
+        let mutable k = nativeint (Unsafe.Add(&offsets, first))
+
+        for row in first .. last - 1 do
+            let stop = nativeint (Unsafe.Add(&offsets, row + 1))
+            results[row - first] <- Gathered.Fold(rule, &shares, &successors, &values, Unsafe.Add(&rewards, row), k, stop)
+            k <- stop
+
     /// The values of the states first .. last - 1: zero in terminal ones. Returns the sum of all action values, which is no number if one of them is none:
     /// an action summary that drops such a number is told by it.
     static member Block<'Row, 'Action when 'Row: struct and 'Row :> IGatheredRow and 'Action: struct and 'Action :> IActionFold>
