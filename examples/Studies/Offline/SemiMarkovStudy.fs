@@ -225,7 +225,8 @@ type SemiMarkovStudy() =
                         Relation.AtLeast
                         "better than by decision"
                         (sbcq - bcq)
-                    Findings.calibratedOn "2026-11-28"
+                    Findings.calibratedOn
+                        "2026-11-28"
                         "clinic, discount 0.97: time in range of SDQN less the doctor's, with a margin"
                         0.02
                         Relation.AtLeast

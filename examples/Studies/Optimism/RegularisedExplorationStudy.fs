@@ -184,7 +184,8 @@ type RegularisedExplorationStudy() =
                         Relation.AtMost
                         "regret below epsilon-greedy Q-learning"
                         (gap swims[2] / gap swims[0])
-                    Findings.calibratedOn "2026-11-28"
+                    Findings.calibratedOn
+                        "2026-11-28"
                         "RiverSwim: mean gap of regularised (eta 1) over that of optimistic value iteration (comparable)"
                         1.5
                         Relation.AtMost
@@ -196,7 +197,8 @@ type RegularisedExplorationStudy() =
                         Relation.AtMost
                         "regret below epsilon-greedy Q-learning"
                         (gap mixed[2] / gap mixed[0])
-                    Findings.calibratedOn "2026-11-28"
+                    Findings.calibratedOn
+                        "2026-11-28"
                         "mixtures: mean gap of regularised by regression over that by counts (four numbers are learnt sooner than tables)"
                         0.5
                         Relation.AtMost
